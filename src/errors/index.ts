@@ -1,0 +1,2 @@
+export { CATALOGUE, type CatalogueEntry, type ErrorCode } from './catalogue.ts';
+export { type ErrorDetails, formatError, TunesmithError } from './errors.ts';

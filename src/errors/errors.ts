@@ -1,4 +1,4 @@
-import { CATALOGUE, type ErrorCode } from './catalogue.ts';
+import { CATALOGUE, type CatalogueEntry, type ErrorCode } from './catalogue.ts';
 
 /** Where a fault was found and what mends it. */
 export interface ErrorDetails {
@@ -35,7 +35,9 @@ export class TunesmithError extends Error {
 
 /** `CODE file:line message Fix: …`, the one-line form that the terminal shows. */
 export function formatError(code: ErrorCode, details: ErrorDetails): string {
-  const place = details.file === undefined ? '' : ` ${details.file}${details.line === undefined ? '' : `:${details.line}`}`;
-  const fix = details.fix ?? CATALOGUE[code].fix;
+  const place =
+    details.file === undefined ? '' : ` ${details.file}${details.line === undefined ? '' : `:${details.line}`}`;
+  const entry: CatalogueEntry = CATALOGUE[code];
+  const fix = details.fix ?? entry.fix;
   return `${code}${place} ${details.message}${fix === undefined ? '' : ` Fix: ${fix}`}`;
 }

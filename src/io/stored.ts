@@ -2,9 +2,25 @@ import type { Shape } from '../tensor/tensor.ts';
 
 /** How numbers lie in a weight file: safetensors dtypes and GGUF block types. */
 export type StoredType =
-  | 'F32' | 'F16' | 'BF16' | 'F64' | 'I64' | 'I32' | 'U8'
-  | 'Q4_0' | 'Q4_1' | 'Q5_0' | 'Q5_1' | 'Q8_0'
-  | 'Q2_K' | 'Q3_K' | 'Q4_K' | 'Q5_K' | 'Q6_K' | 'IQ4_NL' | 'IQ4_XS';
+  | 'F32'
+  | 'F16'
+  | 'BF16'
+  | 'F64'
+  | 'I64'
+  | 'I32'
+  | 'U8'
+  | 'Q4_0'
+  | 'Q4_1'
+  | 'Q5_0'
+  | 'Q5_1'
+  | 'Q8_0'
+  | 'Q2_K'
+  | 'Q3_K'
+  | 'Q4_K'
+  | 'Q5_K'
+  | 'Q6_K'
+  | 'IQ4_NL'
+  | 'IQ4_XS';
 
 /**
  * Where a tensor lies on disk. Plain data: it can be sent to another process, which then reads the bytes itself,

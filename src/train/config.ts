@@ -1,0 +1,107 @@
+import { z } from 'zod';
+
+/** LoRA (Hu et al. 2021, arXiv:2106.09685): W x + alpha / rank * B A x. */
+export const LoraWeights = z.strictObject({
+  kind: z.literal('lora'),
+  rank: z.int().min(1).default(16).describe('rank of the update BA'),
+  alpha: z.number().positive().default(32).describe('the update is scaled by alpha / rank'),
+  dropout: z.number().min(0).lt(1).default(0).describe('share of an adapter input that is dropped in training'),
+  targets: z
+    .union([z.string(), z.array(z.string()).min(1)])
+    .default('all-linear')
+    .describe('all-linear, module names (q_proj,v_proj), or a regular expression over full module names'),
+  layers: z.string().optional().describe('layers that get an adapter, such as 0-3,10 or last:8 (default: all)'),
+});
+
+/** Every weight of the model trains. */
+export const FullWeights = z.strictObject({ kind: z.literal('full') });
+
+/** What trains. */
+export const Weights = z.discriminatedUnion('kind', [LoraWeights, FullWeights]);
+export type Weights = z.infer<typeof Weights>;
+
+/** The objective. */
+export const Method = z.discriminatedUnion('kind', [z.strictObject({ kind: z.literal('sft') })]);
+export type Method = z.infer<typeof Method>;
+
+/** Rows in, and what of them is trained. */
+export const DataConfig = z.strictObject({
+  train: z.union([z.string(), z.array(z.string()).min(1)]).describe('training rows: files'),
+  valid: z
+    .union([z.string(), z.number().gt(0).lt(1), z.literal('none')])
+    .optional()
+    .describe('validation rows: a file, a share of the training rows, or none (default: automatic share)'),
+  system: z.string().optional().describe('system prompt for rows without one: text, or a file that holds it'),
+  format: z.enum(['auto', 'chat', 'raw']).default('auto').describe('how prompt and response rows become text'),
+  trainOn: z.enum(['all', 'last']).default('all').describe('which assistant answers are trained'),
+  maxLength: z.int().min(2).optional().describe('longest row in tokens (default: 99.5th percentile within memory)'),
+  onLong: z.enum(['trim-context', 'drop', 'error']).default('trim-context').describe('what happens to longer rows'),
+  allow: z.array(z.string()).default([]).describe('data error codes that are let pass, recorded in the run'),
+});
+export type DataConfig = z.infer<typeof DataConfig>;
+
+/** The optimisation. */
+export const TrainConfig = z.strictObject({
+  epochs: z.number().positive().optional().describe('passes over the rows (default: by their number)'),
+  steps: z.int().min(1).optional().describe('optimiser steps, instead of epochs'),
+  batch: z.int().min(1).default(16).describe('rows of one optimiser step'),
+  microBatch: z.int().min(1).optional().describe('rows computed at once (default: automatic)'),
+  lr: z.number().positive().optional().describe('peak learning rate (default: by width and by what trains)'),
+  schedule: z.enum(['constant', 'linear', 'cosine']).default('cosine').describe('course of the learning rate'),
+  warmup: z.number().min(0).default(0.03).describe('warm-up steps, or a share of all steps below 1'),
+  weightDecay: z.number().min(0).default(0).describe('decoupled weight decay of AdamW'),
+  beta1: z.number().min(0).lt(1).default(0.9).describe('AdamW: decay of the first moment'),
+  beta2: z.number().min(0).lt(1).default(0.999).describe('AdamW: decay of the second moment'),
+  eps: z.number().positive().default(1e-8).describe('AdamW: added to the root of the second moment'),
+  clip: z.number().min(0).default(1).describe('largest global gradient norm, 0 turns clipping off'),
+  pack: z.boolean().default(true).describe('compute several rows of a micro-batch without padding between them'),
+  shuffle: z.boolean().default(true).describe('a new order of rows in each epoch'),
+  seed: z.int().min(0).default(0).describe('seed of shuffling, dropout, initialisation and the split'),
+  patience: z.int().min(1).optional().describe('evaluations without a better loss before the run stops early'),
+});
+export type TrainConfig = z.infer<typeof TrainConfig>;
+
+/** The run folder and what is kept in it. */
+export const OutputConfig = z.strictObject({
+  out: z.string().default('runs').describe('folder that holds the runs'),
+  name: z.string().optional().describe('name of the run (default: date, model, number)'),
+  saveEvery: z.int().min(1).optional().describe('steps between checkpoints (default: ten a run)'),
+  evalEvery: z.int().min(1).optional().describe('steps between evaluations (default: ten a run)'),
+  keep: z.int().min(0).default(2).describe('checkpoints kept besides best and last'),
+  log: z.enum(['none', 'tensorboard']).default('none').describe('further logs that are written'),
+});
+export type OutputConfig = z.infer<typeof OutputConfig>;
+
+/** Where and with how much the numbers are computed. */
+export const ComputeConfig = z.strictObject({
+  device: z.enum(['auto', 'cpu', 'webgpu']).default('auto').describe('what computes'),
+  threads: z.int().min(1).optional().describe('threads of the CPU engine (default: all cores)'),
+  memory: z
+    .string()
+    .optional()
+    .describe('memory budget such as 3GB, decides what the forward pass keeps (default: what is free)'),
+});
+export type ComputeConfig = z.infer<typeof ComputeConfig>;
+
+/**
+ * A run: what `tunesmith.config.*` holds, what the flags of `train` set, and, with every default filled in, what
+ * `config.json` of the run freezes.
+ */
+export const RunConfig = z.strictObject({
+  model: z.string().describe('catalogue name, Hugging Face id, folder, .gguf file, or run'),
+  data: z.union([z.string(), DataConfig]).describe('training rows, or the data section'),
+  initAdapter: z.string().optional().describe('PEFT adapter folder to start from; brings its rank, alpha and targets'),
+  method: Method.default({ kind: 'sft' }),
+  weights: Weights.prefault({ kind: 'lora' }),
+  train: TrainConfig.prefault({}),
+  output: OutputConfig.prefault({}),
+  compute: ComputeConfig.prefault({}),
+});
+export type RunConfig = z.infer<typeof RunConfig>;
+/** What a user may write: every default left out. */
+export type RunConfigInput = z.input<typeof RunConfig>;
+
+/** Gives `tunesmith.config.ts` its types; returns its argument. */
+export function defineRun(config: RunConfigInput): RunConfigInput {
+  return config;
+}

@@ -1,0 +1,28 @@
+/** What a run reports, in the order in which it happens; one line each in events.jsonl and under --json. */
+export type TrainEvent =
+  | {
+      readonly type: 'step';
+      /** Counts from 1. */
+      readonly step: number;
+      /** Mean over the step's supervised tokens before the update, nats. */
+      readonly loss: number;
+      /** Global norm before clipping. */
+      readonly gradNorm: number;
+      readonly lr: number;
+      /** Supervised tokens of the step. */
+      readonly tokens: number;
+      /** All non-padding tokens over the wall time of the whole step. */
+      readonly tokensPerSecond: number;
+    }
+  | { readonly type: 'eval'; readonly step: number; readonly loss: number; readonly tokens: number }
+  /** The answer of the model in training to one of three fixed held-out prompts. */
+  | {
+      readonly type: 'sample';
+      readonly step: number;
+      readonly index: number;
+      readonly prompt: string;
+      readonly text: string;
+    }
+  | { readonly type: 'checkpoint'; readonly step: number; readonly path: string }
+  | { readonly type: 'warning'; readonly code: string; readonly message: string }
+  | { readonly type: 'done'; readonly steps: number; readonly best: string; readonly last: string };

@@ -13,8 +13,169 @@ export const CATALOGUE = {
   // cli
   CLI_OPTION_UNKNOWN: { exit: 2, rule: 'Options are those that --help lists.' },
   CLI_OPTION_VALUE: { exit: 2, rule: 'The value of an option is of its type and within its range.' },
+  // data
+  DATA_ANSWERS_CUT: {
+    exit: 2,
+    rule: 'At most 5 % of the answers are lost because rows are too long.',
+    fix: 'raise --max-length, or choose --on-long drop to leave those rows out.',
+  },
+  DATA_COLUMN_IGNORED: { exit: 2, rule: 'Columns that no shape of rows names are not used.' },
+  DATA_DUPLICATE: {
+    exit: 2,
+    rule: 'Each row stands once.',
+    fix: 'remove the copies, or leave them if they are meant.',
+  },
+  DATA_EMPTY_ANSWER: {
+    exit: 2,
+    rule: 'Every assistant message that is trained has content or tool calls.',
+    fix: 'write the answer, set "weight": 0 on the message, or remove the row.',
+  },
+  DATA_EMPTY_FILE: { exit: 2, rule: 'A data file holds at least one row.' },
+  DATA_EMPTY_TEXT: { exit: 2, rule: 'Texts, prompts and user messages are not empty.', fix: 'remove the row.' },
+  DATA_FILE_TYPE: {
+    exit: 2,
+    rule: 'Data files are .jsonl, .json, .csv, .tsv, .parquet or .txt, and may be gzipped (.gz).',
+    fix: 'give the file the extension of its format.',
+  },
+  DATA_GZIP: { exit: 2, rule: 'A gzip file is whole.', fix: 'fetch or write it again.' },
+  DATA_IDS: {
+    exit: 2,
+    rule: 'input_ids are token ids of the model, labels and attention_mask are as long; labels are an id or -100, attention_mask is 0 or 1.',
+  },
+  DATA_JSON: { exit: 2, rule: 'Each line of a .jsonl file is one JSON object; a .json file holds an array of them.' },
+  DATA_MESSAGE: { exit: 2, rule: 'A message is an object with a role and a content that is text.' },
+  DATA_NOTHING_SUPERVISED: {
+    exit: 2,
+    rule: 'Every row has at least one token that is trained.',
+    fix: 'remove the row, or set "weight" to 1 on an assistant message.',
+  },
+  DATA_NO_ASSISTANT: {
+    exit: 2,
+    rule: 'Every conversation has an assistant message to learn from.',
+    fix: 'add the answer that the model should give, or remove the row.',
+  },
+  DATA_ORDER: {
+    exit: 2,
+    rule: 'System comes first and once, no two assistant messages follow each other, a tool message follows a tool call.',
+  },
+  DATA_PARQUET: { exit: 2, rule: 'A .parquet file is whole.', fix: 'fetch or write it again.' },
+  DATA_ROLE_UNKNOWN: { exit: 2, rule: 'Roles are system, user, assistant and tool.' },
+  DATA_ROW_LONG: { exit: 2, rule: 'Rows longer than the maximum length are shortened, split or left out.' },
+  DATA_SHAPE_MIXED: { exit: 2, rule: 'All rows of a file have the same shape.', fix: 'split the file by shape.' },
+  DATA_SHAPE_UNKNOWN: {
+    exit: 2,
+    rule: 'A row is one of {messages}, {prompt, completion}, {prompt, response}, {question, answer}, {instruction, input, output}, {conversations}, {text}, {input_ids}.',
+  },
+  DATA_SPECIAL_TOKEN: {
+    exit: 2,
+    rule: 'Messages hold no token of the chat template as text.',
+    fix: 'take the template out of the data (the template is applied by tunesmith), or pass --allow DATA_SPECIAL_TOKEN.',
+  },
+  DATA_SPLIT_TOO_SMALL: { exit: 2, rule: 'Rows are left for training and for validation.' },
+  DATA_SYSTEM_RAW: {
+    exit: 2,
+    rule: 'A system prompt needs rows that are rendered as a chat.',
+    fix: 'leave out --system, or use --format chat.',
+  },
+  DATA_TABLE: { exit: 2, rule: 'A .csv or .tsv file has a header line and as many cells in each record.' },
+  DATA_TOOL_CALL: {
+    exit: 2,
+    rule: 'Tool calls name a function, and their arguments are a JSON object; tools are an array of objects.',
+  },
+  DATA_TOO_LONG: {
+    exit: 2,
+    rule: 'No row is longer than the maximum length, where rows may not be shortened.',
+    fix: 'raise --max-length, or shorten the row.',
+  },
+  DATA_TRAILING: {
+    exit: 2,
+    rule: 'A conversation ends with an assistant message; what stands after the last one is not trained.',
+  },
+  DATA_VALID_OVERLAP: {
+    exit: 2,
+    rule: 'Validation rows are not in the training rows.',
+    fix: 'leave out --valid to have a clean part of the training rows held out.',
+  },
+  DATA_WEIGHT: { exit: 2, rule: 'The weight of a message is 0 or 1, and only assistant messages have one.' },
+  IMAGE_NOT_SUPPORTED: { exit: 2, rule: 'Rows hold text only.', fix: 'remove the rows with images, audio or files.' },
+  // downloads
+  DOWNLOAD_CHECKSUM: {
+    exit: 1,
+    rule: 'What is downloaded has the pinned SHA-256.',
+    fix: 'run the command again; if it stays, the source has changed its file.',
+  },
+  DOWNLOAD_CUT: {
+    exit: 1,
+    rule: 'A download arrives whole.',
+    fix: 'run the command again: it goes on where it stopped.',
+  },
+  DOWNLOAD_REFUSED: { exit: 2, rule: 'The server hands out what is asked for.' },
+  DOWNLOAD_UNREACHABLE: {
+    exit: 1,
+    rule: 'A source answers within 5 seconds.',
+    fix: 'check the network, or name a model folder or .gguf file that is on this machine.',
+  },
+  // models
+  MODEL_NOT_FOUND: {
+    exit: 2,
+    rule: 'MODEL is a catalogue name, a Hugging Face id, a folder, a .gguf file, or a run.',
+    fix: 'tunesmith models lists the names.',
+  },
   // files
+  DISK_FULL: {
+    exit: 1,
+    rule: 'The disk has room for what is written.',
+    fix: 'free some space, then run the command again.',
+  },
+  FILE_CUT_SHORT: { exit: 2, rule: 'A file holds all the bytes that it promises.', fix: 'fetch or write it again.' },
   FILE_NOT_FOUND: { exit: 2, rule: 'A named file or folder exists and can be read.' },
+  FILE_NOT_JSON: { exit: 2, rule: 'A .json file holds one JSON value.' },
+  FILE_NOT_UTF8: { exit: 2, rule: 'Text files are UTF-8.', fix: 'save it as UTF-8.' },
+  FILE_UNREADABLE: { exit: 2, rule: 'A named file is a plain file that this user may read.' },
+  FILE_WRITE_FAILED: { exit: 1, rule: 'The folder that is written to exists and this user may write there.' },
+  // weight files
+  GGUF_HEADER: {
+    exit: 2,
+    rule: 'A GGUF file starts with GGUF and version 2 or 3, little-endian, and holds all that its header counts.',
+  },
+  GGUF_METADATA: { exit: 2, rule: 'GGUF keys are unique, and their values have known types and sane lengths.' },
+  GGUF_TENSOR: {
+    exit: 2,
+    rule: 'GGUF tensors have unique names, at most 4 dimensions, and aligned bytes of their own within the file.',
+  },
+  GGUF_TYPE_UNKNOWN: {
+    exit: 2,
+    rule: 'GGUF tensors are F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K to Q6_K, IQ4_NL or IQ4_XS.',
+    fix: 'use a file of another quantisation, such as Q8_0 or Q4_K_M.',
+  },
+  SAFETENSORS_DTYPE_UNKNOWN: { exit: 2, rule: 'Safetensors dtypes are F32, F16, BF16, F64, I64, I32 or U8.' },
+  SAFETENSORS_HEADER: {
+    exit: 2,
+    rule: 'A safetensors file starts with the length of its JSON header and the header itself.',
+  },
+  SAFETENSORS_INDEX: {
+    exit: 2,
+    rule: 'model.safetensors.index.json names shards in its own folder that hold the tensors it lists.',
+  },
+  SAFETENSORS_OFFSETS: {
+    exit: 2,
+    rule: 'Safetensors data_offsets fit shape and dtype and tile the data without overlap or hole.',
+  },
+  // models
+  ADAPTER_CONFIG: {
+    exit: 2,
+    rule: 'An adapter folder holds adapter_config.json and adapter_model.safetensors that agree.',
+  },
+  ADAPTER_MISMATCH: { exit: 2, rule: 'An adapter belongs to the base model that it is used with.' },
+  ADAPTER_TARGETS: { exit: 2, rule: 'Target modules are linear modules of the model.' },
+  ADAPTER_UNSUPPORTED: { exit: 2, rule: 'An adapter uses only features that are computed exactly.' },
+  MODEL_CONFIG: { exit: 2, rule: 'A model has a complete configuration that its weights agree with.' },
+  MODEL_UNSUPPORTED: { exit: 2, rule: 'A model is of an architecture that is computed exactly.' },
+  MODEL_WEIGHTS: { exit: 2, rule: 'Weight files hold every tensor of the model in the shape that its config gives.' },
+  // training
+  TRAIN_DISK: { exit: 2, rule: 'There is room on the disk for the checkpoints of the run.' },
+  TRAIN_MEMORY: { exit: 2, rule: 'The run fits into memory.' },
+  TRAIN_NOT_FINITE: { exit: 1, rule: 'Loss and gradients are finite.' },
 } as const satisfies Record<string, CatalogueEntry>;
 
 /** The code of a catalogue error. */

@@ -1,2 +1,3 @@
 export { CATALOGUE, type CatalogueEntry, type ErrorCode } from './catalogue.ts';
 export { type ErrorDetails, formatError, TunesmithError } from './errors.ts';
+export { nearestName } from './nearest.ts';

@@ -1,0 +1,158 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { createGunzip } from 'node:zlib';
+import { TunesmithError } from '../errors/index.ts';
+import { readError } from './fs-errors.ts';
+
+/** Bytes of a file as it stands on the disk. */
+export interface FileDigest {
+  /** Lower-case hexadecimal. */
+  readonly sha256: string;
+  readonly bytes: number;
+}
+
+/** A file's content as a stream, gunzipped where its first bytes say gzip. */
+export interface ByteSource {
+  readonly chunks: AsyncIterable<Buffer>;
+  /** Known once `chunks` has been drawn to its end. */
+  digest(): FileDigest;
+}
+
+/** A line of text without its end, or what is wrong with it. */
+export type TextLine =
+  | { readonly line: number; readonly text: string }
+  | { readonly line: number; readonly problem: 'utf8' | 'utf16' | 'long' };
+
+/** Longest line that is read, in bytes; what is longer is no row but a broken or hostile file. */
+const MAX_LINE = 64 * 2 ** 20;
+/** Most bytes that a gzip file may grow to: a guard against zip bombs. */
+const MAX_INFLATED = 16 * 2 ** 30;
+
+/**
+ * Opens a file as a stream of bytes.
+ *
+ * While `chunks` is drawn: @throws FILE_NOT_FOUND, FILE_UNREADABLE, DATA_GZIP
+ */
+export function openBytes(path: string): ByteSource {
+  const hash = createHash('sha256');
+  let bytes = 0;
+  async function* stored(): AsyncGenerator<Buffer> {
+    try {
+      for await (const chunk of createReadStream(path, { highWaterMark: 1 << 18 })) {
+        const buffer = chunk as Buffer;
+        hash.update(buffer);
+        bytes += buffer.length;
+        yield buffer;
+      }
+    } catch (error) {
+      throw readError(error, path);
+    }
+  }
+  return {
+    chunks: inflated(stored(), path),
+    digest: () => ({ sha256: hash.copy().digest('hex'), bytes }),
+  };
+}
+
+async function* inflated(stored: AsyncGenerator<Buffer>, path: string): AsyncGenerator<Buffer> {
+  const first = await stored.next();
+  if (first.done) return;
+  const all = rejoin(first.value, stored);
+  if (first.value[0] !== 0x1f || first.value[1] !== 0x8b) {
+    yield* all;
+    return;
+  }
+  yield* gunzip(all, path);
+}
+
+async function* rejoin(first: Buffer, rest: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> {
+  yield first;
+  yield* rest;
+}
+
+async function* gunzip(stored: AsyncGenerator<Buffer>, path: string): AsyncGenerator<Buffer> {
+  const stream = createGunzip();
+  // Feeding runs beside reading; a fault of the source reaches the reader through destroy().
+  const feed = (async () => {
+    for await (const chunk of stored) {
+      if (stream.destroyed) return;
+      if (!stream.write(chunk)) await new Promise((resolve) => onceAny(stream, ['drain', 'close', 'error'], resolve));
+    }
+    stream.end();
+  })().catch((error: unknown) => stream.destroy(error instanceof Error ? error : new Error(String(error))));
+  let size = 0;
+  try {
+    for await (const chunk of stream) {
+      const buffer = chunk as Buffer;
+      size += buffer.length;
+      if (size > MAX_INFLATED) {
+        throw new TunesmithError('DATA_GZIP', { message: 'unpacks to more than 16 GiB.', file: path });
+      }
+      yield buffer;
+    }
+  } catch (error) {
+    if (error instanceof TunesmithError) throw error;
+    const why = error instanceof Error ? error.message : String(error);
+    throw new TunesmithError('DATA_GZIP', { message: `is broken gzip: ${why}.`, file: path, cause: error });
+  } finally {
+    stream.destroy();
+  }
+  await feed;
+}
+
+function onceAny(emitter: NodeJS.EventEmitter, events: readonly string[], done: (value: unknown) => void): void {
+  const finish = () => {
+    for (const event of events) emitter.off(event, finish);
+    done(undefined);
+  };
+  for (const event of events) emitter.on(event, finish);
+}
+
+/**
+ * Cuts bytes into lines of UTF-8 text: LF and CRLF end a line, a byte order mark at the start is left out. A line that cannot be read
+ * is reported in its place and the next ones still come. Lines count from 1.
+ */
+export async function* textLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<TextLine> {
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+  let line = 0;
+  let pending: Buffer[] = [];
+  let size = 0;
+  const take = (end: Buffer): TextLine => {
+    const bytes = pending.length === 0 ? end : Buffer.concat([...pending, end]);
+    const long = size + end.length > MAX_LINE;
+    pending = [];
+    size = 0;
+    line++;
+    return long ? { line, problem: 'long' } : decodeLine(bytes, line, decoder);
+  };
+  for await (const chunk of chunks) {
+    let start = 0;
+    for (let feed = chunk.indexOf(10); feed >= 0; feed = chunk.indexOf(10, start)) {
+      const next = take(chunk.subarray(start, feed));
+      start = feed + 1;
+      yield next;
+      // Every second byte of UTF-16 is wrong in the same way: once is enough.
+      if ('problem' in next && next.problem === 'utf16') return;
+    }
+    const rest = chunk.subarray(start);
+    size += rest.length;
+    // Of a line that is too long only its length is kept.
+    if (size <= MAX_LINE) pending.push(rest);
+  }
+  if (size > 0) yield take(Buffer.alloc(0));
+}
+
+function decodeLine(bytes: Buffer, line: number, decoder: TextDecoder): TextLine {
+  if (line === 1 && isUtf16(bytes)) return { line, problem: 'utf16' };
+  const mark = line === 1 && bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0;
+  const end = bytes.at(-1) === 13 ? bytes.length - 1 : bytes.length;
+  try {
+    return { line, text: decoder.decode(bytes.subarray(mark, end)) };
+  } catch {
+    return { line, problem: 'utf8' };
+  }
+}
+
+function isUtf16(bytes: Buffer): boolean {
+  return (bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff);
+}

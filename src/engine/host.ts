@@ -1,0 +1,167 @@
+import { type Graph, outputTypes, type TensorType } from '../graph/index.ts';
+import { readStored } from '../io/read-stored.ts';
+import { type HostTensor, sizeOf } from '../tensor/tensor.ts';
+import type { EngineStats, StoredSource } from './engine.ts';
+import type { HostReply, HostRequest } from './protocol.ts';
+
+/** A compiled graph of a driver. Results are written into `outputs`. */
+export interface Session {
+  run(inputs: Readonly<Record<string, HostTensor>>, outputs: Readonly<Record<string, HostTensor>>): Promise<void>;
+  dispose(): Promise<void>;
+}
+
+/** What differs between engines: how a graph is compiled and run. */
+export interface Driver {
+  compile(graph: Graph): Promise<Session>;
+}
+
+interface Entry {
+  readonly graph: Graph;
+  readonly outputs: Readonly<Record<string, TensorType>>;
+  session: Session | undefined;
+}
+
+/** Sessions that are kept compiled; the least recently used is dropped and compiled again when needed. */
+const MAX_SESSIONS = 64;
+
+/** The side that computes: keeps handles and programs, serves requests strictly in order. */
+export function createHost(driver: Driver): { handle(request: HostRequest): Promise<HostReply | undefined> } {
+  const buffers = createBufferPool();
+  const handles = new Map<number, HostTensor>();
+  const programs = new Map<number, Entry>();
+  const runMs: Record<number, number> = {};
+  let failure: string | undefined;
+  let peakBytes = 0;
+
+  const sessionOf = async (id: number): Promise<Session> => {
+    const entry = programs.get(id)!;
+    programs.delete(id);
+    programs.set(id, entry); // most recently used stands last
+    if (entry.session === undefined) {
+      const open = [...programs.values()].filter((p) => p.session !== undefined);
+      if (open.length >= MAX_SESSIONS) {
+        await open[0]!.session!.dispose();
+        open[0]!.session = undefined;
+      }
+      entry.session = await driver.compile(entry.graph);
+    }
+    return entry.session;
+  };
+
+  async function run(request: Extract<HostRequest, { kind: 'run' }>): Promise<void> {
+    const session = await sessionOf(request.program);
+    const types = programs.get(request.program)!.outputs;
+    const inputs: Record<string, HostTensor> = {};
+    for (const [name, id] of request.inputs) inputs[name] = tensorOf(id);
+    const outputs: Record<string, HostTensor> = {};
+    for (const [name, id] of request.outputs) {
+      const type = types[name]!;
+      outputs[name] = handles.get(id) ?? buffers.take(type);
+      handles.set(id, outputs[name]);
+    }
+    const start = performance.now();
+    await session.run(inputs, outputs);
+    runMs[request.program] = (runMs[request.program] ?? 0) + performance.now() - start;
+  }
+
+  function tensorOf(id: number): HostTensor {
+    const tensor = handles.get(id);
+    if (tensor === undefined) throw new Error(`internal: handle ${id} was released or never made`);
+    return tensor;
+  }
+
+  function stats(): EngineStats {
+    let handleBytes = 0;
+    for (const t of handles.values()) handleBytes += t.data.byteLength;
+    const residentBytes = process.memoryUsage.rss();
+    peakBytes = Math.max(peakBytes, residentBytes, process.resourceUsage().maxRSS * 1024);
+    return { peakBytes, residentBytes, handleBytes, programs: programs.size, runMs };
+  }
+
+  async function serve(request: HostRequest): Promise<unknown> {
+    switch (request.kind) {
+      case 'compile':
+        programs.set(request.program, {
+          graph: request.graph,
+          outputs: outputTypes(request.graph),
+          session: undefined,
+        });
+        return undefined;
+      case 'upload':
+        handles.set(request.handle, 'stored' in request.tensor ? load(request.tensor) : request.tensor);
+        return undefined;
+      case 'run':
+        return run(request);
+      case 'release':
+        for (const id of request.handles) {
+          const tensor = handles.get(id);
+          if (tensor !== undefined) buffers.give(tensor);
+          handles.delete(id);
+        }
+        return undefined;
+      case 'read':
+        return tensorOf(request.handle);
+      case 'sync':
+        return undefined;
+      case 'stats':
+        return stats();
+      default:
+        return request satisfies never;
+    }
+  }
+
+  return {
+    async handle(request) {
+      const answers = 'request' in request;
+      if (failure !== undefined && !answers) return undefined;
+      try {
+        if (failure !== undefined) throw new Error(failure);
+        const value = await serve(request);
+        return answers ? { request: request.request, value } : undefined;
+      } catch (error) {
+        const message = error instanceof Error ? error.message : String(error);
+        if (!answers) {
+          failure = message;
+          return undefined;
+        }
+        failure = undefined;
+        return { request: request.request, error: message };
+      }
+    },
+  };
+}
+
+function load(source: StoredSource): HostTensor {
+  const data = new Float32Array(sizeOf(source.shape));
+  let from = 0;
+  for (const stored of source.stored) {
+    const n = sizeOf(stored.shape);
+    readStored(stored, data.subarray(from, from + n));
+    from += n;
+  }
+  return { dtype: 'f32', shape: source.shape, data };
+}
+
+/** Bytes of released buffers that are kept for reuse: fresh memory costs a page fault for every 4 KiB. */
+const POOL_BYTES = 512 * 2 ** 20;
+
+function createBufferPool() {
+  const free = new Map<number, HostTensor['data'][]>();
+  let bytes = 0;
+  return {
+    take(type: TensorType): HostTensor {
+      const n = sizeOf(type.shape);
+      if (type.dtype !== 'f32') throw new Error(`internal: outputs are f32, not ${type.dtype}`);
+      const reused = free.get(n)?.pop();
+      if (reused !== undefined) bytes -= reused.byteLength;
+      return { dtype: type.dtype, shape: type.shape, data: reused ?? new Float32Array(n) };
+    },
+    give(tensor: HostTensor): void {
+      if (!(tensor.data instanceof Float32Array) || bytes + tensor.data.byteLength > POOL_BYTES) return;
+      const list = free.get(tensor.data.length) ?? [];
+      list.push(tensor.data);
+      free.set(tensor.data.length, list);
+      bytes += tensor.data.byteLength;
+    },
+  };
+}

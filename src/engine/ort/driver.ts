@@ -1,0 +1,66 @@
+import type { InferenceSession, OnnxValue, Tensor } from 'onnxruntime-node';
+import type { Emitter } from '../../graph/index.ts';
+import type { HostTensor } from '../../tensor/tensor.ts';
+import type { Driver } from '../host.ts';
+import { toOnnx } from './onnx.ts';
+
+/** How sessions are opened. */
+export interface OrtOptions {
+  readonly device: Emitter['device'];
+  readonly threads: number;
+  /** ONNX Runtime's graph optimisation; gradients are checked with it off and on. */
+  readonly optimize: 'off' | 'on';
+  /** Folder that profiles of every session are written to. */
+  readonly profile?: string;
+}
+
+const ONNX_TYPE = { f32: 'float32', i32: 'int32', i64: 'int64', u8: 'uint8', bool: 'bool' } as const;
+
+/** ONNX Runtime through its Node binding. Sets ORT_DISABLE_TELEMETRY before the library loads. */
+export async function openOrtDriver(options: OrtOptions): Promise<Driver> {
+  process.env.ORT_DISABLE_TELEMETRY = '1';
+  const ort = await import('onnxruntime-node');
+  const wrap = (tensor: HostTensor): Tensor =>
+    new ort.Tensor(ONNX_TYPE[tensor.dtype], tensor.data as Float32Array, [...tensor.shape]);
+  return {
+    async compile(graph) {
+      const session = await ort.InferenceSession.create(toOnnx(graph, options.device), sessionOptions(options));
+      return {
+        async run(inputs, outputs) {
+          const results = await session.run(wrapAll(inputs, wrap), wrapAll(outputs, wrap));
+          for (const result of Object.values(results)) (result as OnnxValue & Tensor).dispose();
+        },
+        dispose: () => session.release(),
+      };
+    },
+  };
+}
+
+function wrapAll(
+  tensors: Readonly<Record<string, HostTensor>>,
+  wrap: (t: HostTensor) => Tensor,
+): Record<string, Tensor> {
+  const wrapped: Record<string, Tensor> = {};
+  for (const [name, tensor] of Object.entries(tensors)) wrapped[name] = wrap(tensor);
+  return wrapped;
+}
+
+function sessionOptions({ device, threads, optimize, profile }: OrtOptions): InferenceSession.SessionOptions {
+  return {
+    executionProviders: [device],
+    intraOpNumThreads: threads,
+    interOpNumThreads: 1,
+    graphOptimizationLevel: optimize === 'on' ? 'all' : 'disabled',
+    // Shapes are static, so the memory pattern plans one block for each run; an arena for each session would hold it for ever.
+    enableCpuMemArena: false,
+    enableMemPattern: true,
+    logSeverityLevel: 3,
+    ...(profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: `${profile}/ort` }),
+    extra: {
+      session: {
+        use_deterministic_compute: '1',
+        ...(device === 'webgpu' ? { disable_cpu_ep_fallback: '1' } : {}),
+      },
+    },
+  };
+}

@@ -1,0 +1,23 @@
+import { createHost } from '../host.ts';
+import type { HostReply, HostRequest } from '../protocol.ts';
+import { type OrtOptions, openOrtDriver } from './driver.ts';
+
+/**
+ * Entry of the engine process: serves requests in order until its parent is gone.
+ * A terminal sends SIGINT to the whole group; the parent decides when to stop, so it is ignored here.
+ */
+async function main(): Promise<void> {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGBREAK'] as const) process.on(signal, () => {});
+  const options = JSON.parse(process.argv[2]!) as OrtOptions;
+  const host = createHost(await openOrtDriver(options));
+  let last: Promise<void> = Promise.resolve();
+  process.on('message', (request) => {
+    last = last.then(async () => {
+      const reply: HostReply | undefined = await host.handle(request as HostRequest);
+      if (reply !== undefined) process.send?.(reply);
+    });
+  });
+  process.on('disconnect', () => process.exit(0));
+}
+
+await main();

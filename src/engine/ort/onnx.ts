@@ -1,0 +1,103 @@
+import { type Emitter, type Graph, type OnnxAttrs, OPS, type Op, type TensorType } from '../../graph/index.ts';
+import { type DType, type Shape, sizeOf } from '../../tensor/tensor.ts';
+import { type ProtoWriter, protoWriter } from './protobuf.ts';
+
+// Field numbers are those of onnx.proto3 (ModelProto, GraphProto, NodeProto, AttributeProto, TensorProto, ValueInfoProto).
+const ELEM_TYPE: Readonly<Record<DType, number>> = { f32: 1, u8: 2, i32: 6, i64: 7, bool: 9 };
+const OPSET = 21;
+
+/** Writes a graph as an ONNX model with the operators of the device. */
+export function toOnnx(graph: Graph, device: Emitter['device']): Uint8Array {
+  const model = protoWriter();
+  const body = protoWriter();
+  const constants = new Map<string, string>();
+  const emitter = createEmitter(body, constants, device);
+  const names: string[] = [];
+  for (const node of graph.nodes) {
+    if (node.op === 'input') {
+      names.push(node.attrs.name);
+      continue;
+    }
+    const op = OPS[node.op] as unknown as Op<unknown>;
+    const inputs = node.inputs.map((i) => names[i]!);
+    names.push(
+      op.emit(
+        emitter,
+        inputs,
+        node.attrs,
+        node.inputs.map((i) => graph.nodes[i]!),
+        node,
+      ),
+    );
+  }
+  for (const [name, id] of Object.entries(graph.outputs)) {
+    body.message(1, nodeProto('Identity', [names[id]!], name, {}, ''));
+  }
+  body.string(2, 'tunesmith');
+  for (const [name, id] of Object.entries(graph.inputs)) body.message(11, valueInfo(name, graph.nodes[id]!));
+  for (const [name, id] of Object.entries(graph.outputs)) body.message(12, valueInfo(name, graph.nodes[id]!));
+  model.int(1, 10).message(7, body);
+  model.message(8, protoWriter().string(1, '').int(2, OPSET));
+  model.message(8, protoWriter().string(1, 'com.microsoft').int(2, 1));
+  return model.finish();
+}
+
+function createEmitter(body: ProtoWriter, constants: Map<string, string>, device: Emitter['device']): Emitter {
+  let count = 0;
+  const constant = (dtype: DType, shape: Shape, raw: Uint8Array): string => {
+    // Only small constants are worth looking up again.
+    const key = raw.length <= 64 ? `${dtype}|${shape}|${raw}` : undefined;
+    const known = key === undefined ? undefined : constants.get(key);
+    if (known !== undefined) return known;
+    const name = `c${count++}`;
+    const tensor = protoWriter();
+    for (const d of shape) tensor.int(1, d);
+    body.message(5, tensor.int(2, ELEM_TYPE[dtype]).string(8, name).bytes(9, raw));
+    if (key !== undefined) constants.set(key, name);
+    return name;
+  };
+  return {
+    device,
+    node(opType, inputs, attrs = {}, domain = '') {
+      const name = `v${count++}`;
+      body.message(1, nodeProto(opType, inputs, name, attrs, domain));
+      return name;
+    },
+    f32(values, shape) {
+      const data = values instanceof Float32Array ? values : Float32Array.from(values);
+      if (data.length !== sizeOf(shape)) throw new Error(`internal: ${data.length} values for [${shape}]`);
+      return constant('f32', shape, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    },
+    i64: (values) => constant('i64', [values.length], new Uint8Array(BigInt64Array.from(values, BigInt).buffer)),
+  };
+}
+
+function nodeProto(
+  opType: string,
+  inputs: readonly string[],
+  output: string,
+  attrs: OnnxAttrs,
+  domain: string,
+): ProtoWriter {
+  const node = protoWriter();
+  for (const input of inputs) node.string(1, input);
+  node.string(2, output).string(3, `${opType}_${output}`).string(4, opType);
+  for (const [name, value] of Object.entries(attrs)) node.message(5, attribute(name, value));
+  return domain === '' ? node : node.string(7, domain);
+}
+
+function attribute(name: string, value: OnnxAttrs[string]): ProtoWriter {
+  const attr = protoWriter().string(1, name);
+  if (typeof value === 'number') return attr.int(3, value).int(20, 2);
+  if (typeof value === 'string') return attr.string(4, value).int(20, 3);
+  if ('float' in value) return attr.float(2, value.float).int(20, 1);
+  for (const item of value) attr.int(8, item);
+  return attr.int(20, 7);
+}
+
+function valueInfo(name: string, type: TensorType): ProtoWriter {
+  const shape = protoWriter();
+  for (const d of type.shape) shape.message(1, protoWriter().int(1, d));
+  const tensor = protoWriter().int(1, ELEM_TYPE[type.dtype]).message(2, shape);
+  return protoWriter().string(1, name).message(2, protoWriter().message(1, tensor));
+}

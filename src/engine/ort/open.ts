@@ -1,0 +1,60 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { createEngineClient, type Transport } from '../client.ts';
+import type { Engine } from '../engine.ts';
+import { createHost } from '../host.ts';
+import { localTransport } from '../local.ts';
+import type { HostReply } from '../protocol.ts';
+import { type OrtOptions, openOrtDriver } from './driver.ts';
+
+/** ONNX Runtime in this process: for tests; its runs block the event loop. */
+export async function openOrtHere(options: OrtOptions): Promise<Engine> {
+  return createEngineClient('ort', options.device, localTransport(createHost(await openOrtDriver(options))));
+}
+
+/** ONNX Runtime in a process of its own, so that the caller's event loop stays free and a crash of native code is an error. */
+export function openOrt(options: OrtOptions): Engine {
+  const here = import.meta.url;
+  const main = new URL(here.endsWith('.ts') ? './host-main.ts' : './host-main.js', here);
+  const child = fork(fileURLToPath(main), [JSON.stringify(options)], {
+    serialization: 'advanced',
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    env: { ...process.env, ...ALLOCATOR },
+  });
+  return createEngineClient('ort', options.device, processTransport(child));
+}
+
+/**
+ * glibc hands large blocks back to the system at once and faults them in again at the next run; these settings make it keep them.
+ * One arena, because the runs are one after the other.
+ */
+const ALLOCATOR = {
+  ORT_DISABLE_TELEMETRY: '1',
+  MALLOC_MMAP_THRESHOLD_: String(2 ** 30),
+  MALLOC_TRIM_THRESHOLD_: String(2 ** 30),
+  MALLOC_ARENA_MAX: '1',
+};
+
+function processTransport(child: ChildProcess): Transport {
+  let closing = false;
+  return {
+    send: (request) => {
+      child.send(request);
+    },
+    onReply: (listener) => {
+      child.on('message', (reply) => listener(reply as HostReply));
+    },
+    onGone: (listener) => {
+      child.on('exit', (code, signal) => {
+        if (!closing) listener(new Error(`internal: the engine process ended (${signal ?? `code ${code}`})`));
+      });
+    },
+    close: () =>
+      new Promise((resolve) => {
+        closing = true;
+        if (child.exitCode !== null || child.signalCode !== null) return resolve();
+        child.once('exit', () => resolve());
+        child.disconnect();
+      }),
+  };
+}

@@ -1,0 +1,25 @@
+import type { Graph } from '../graph/index.ts';
+import type { HostTensor } from '../tensor/tensor.ts';
+import type { StoredSource } from './engine.ts';
+
+/** What a client asks of the process that computes. Plain data. */
+export type HostRequest =
+  | { readonly kind: 'compile'; readonly program: number; readonly graph: Graph }
+  | { readonly kind: 'upload'; readonly handle: number; readonly tensor: HostTensor | StoredSource }
+  | {
+      readonly kind: 'run';
+      readonly program: number;
+      readonly inputs: readonly (readonly [name: string, handle: number])[];
+      readonly outputs: readonly (readonly [name: string, handle: number])[];
+    }
+  | { readonly kind: 'read'; readonly request: number; readonly handle: number }
+  | { readonly kind: 'release'; readonly handles: readonly number[] }
+  | { readonly kind: 'sync'; readonly request: number }
+  | { readonly kind: 'stats'; readonly request: number };
+
+/** The answer to a request that has a number; `error` carries the first failure since the last answer. */
+export interface HostReply {
+  readonly request: number;
+  readonly value?: unknown;
+  readonly error?: string;
+}

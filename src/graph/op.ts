@@ -1,0 +1,46 @@
+import type { Shape } from '../tensor/tensor.ts';
+import type { Builder } from './builder.ts';
+import type { TensorType, Value } from './graph.ts';
+
+/** A value of the reference evaluation: float64 (or exact integers), row-major. */
+export interface RefTensor {
+  readonly shape: Shape;
+  readonly data: Float64Array;
+}
+
+/** What an emission may write: ONNX nodes and constants. Names are those of ONNX and of ONNX Runtime's contrib operators. */
+export interface Emitter {
+  readonly device: 'cpu' | 'webgpu';
+  /** Adds a node with one output of the given type and returns the output's name. */
+  node(opType: string, inputs: readonly string[], attrs?: OnnxAttrs, domain?: string): string;
+  f32(values: Float32Array | readonly number[], shape: Shape): string;
+  i64(values: readonly number[]): string;
+}
+
+/** Attributes of an ONNX node; a number is an integer, `{ float }` a float. */
+export type OnnxAttrs = Readonly<Record<string, number | string | readonly number[] | { readonly float: number }>>;
+
+/** Everything that the system knows about one operator. */
+export interface Op<A> {
+  /** Type of the output; throws an `internal:` error for inputs that do not fit. */
+  shape(inputs: readonly TensorType[], attrs: A): TensorType;
+  /**
+   * Vector-Jacobian product: the gradient of each input, given that of the output; undefined where none flows.
+   * `wanted[i]` says whether the gradient of input i is needed at all.
+   */
+  readonly vjp: Vjp<A> | 'integer' | 'source' | 'inference-only';
+  /** Writes the operator as ONNX and returns the name of its output. */
+  emit(e: Emitter, inputs: readonly string[], attrs: A, types: readonly TensorType[], out: TensorType): string;
+  /** Evaluates in float64: slow, obviously right. */
+  reference(inputs: readonly RefTensor[], attrs: A, out: TensorType): Float64Array;
+}
+
+/** See {@link Op.vjp}. */
+export type Vjp<A> = (
+  g: Builder,
+  dy: Value,
+  inputs: readonly Value[],
+  y: Value,
+  attrs: A,
+  wanted: readonly boolean[],
+) => readonly (Value | undefined)[];

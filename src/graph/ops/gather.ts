@@ -1,0 +1,59 @@
+import type { Op } from '../op.ts';
+
+/** Rows of a matrix [V, D] by index [N]: [N, D]. */
+export const gather: Op<Record<string, never>> = {
+  shape: ([data, index]) => ({ dtype: data!.dtype, shape: [...index!.shape, ...data!.shape.slice(1)] }),
+  vjp: (g, dy, [data, index]) => [g.scatterAdd(g.fill(0, data!.shape), index!, dy), undefined],
+  emit: (e, inputs) => e.node('Gather', inputs, { axis: 0 }),
+  reference: ([data, index]) => {
+    const width = data!.data.length / data!.shape[0]!;
+    const result = new Float64Array(index!.data.length * width);
+    index!.data.forEach((row, i) => {
+      result.set(data!.data.subarray(row * width, (row + 1) * width), i * width);
+    });
+    return result;
+  },
+};
+
+/** Adds rows [N, D] to the rows of data [V, D] that index [N] names, in the order of N. */
+export const scatterAdd: Op<Record<string, never>> = {
+  shape: ([data]) => data!,
+  vjp: (g, dy, [_data, index]) => [dy, undefined, g.gather(dy, index!)],
+  emit: (e, [data, index, rows], _attrs, types) => {
+    const i64 = e.node('Cast', [index!], { to: 7 });
+    const column = e.node('Reshape', [i64, e.i64([types[1]!.shape[0]!, 1])]);
+    return e.node('ScatterND', [data!, column, rows!], { reduction: 'add' });
+  },
+  reference: ([data, index, rows]) => {
+    const width = data!.data.length / data!.shape[0]!;
+    const result = Float64Array.from(data!.data);
+    index!.data.forEach((row, i) => {
+      for (let j = 0; j < width; j++) result[row * width + j]! += rows!.data[i * width + j]!;
+    });
+    return result;
+  },
+};
+
+/**
+ * Moves the rows of a matrix: y[i] = x[index[i]] * valid[i]. `inverse` and `inverseValid` are the same move backwards, which
+ * makes the gradient a gather too. Inputs: x [N, D], index [M], valid [M, 1], inverse [N], inverseValid [N, 1].
+ */
+export const permuteRows: Op<Record<string, never>> = {
+  shape: ([x, index]) => ({ dtype: x!.dtype, shape: [index!.shape[0]!, x!.shape[1]!] }),
+  vjp: (g, dy, [_x, index, valid, inverse, inverseValid]) => [
+    g.permuteRows(dy, { index: inverse!, valid: inverseValid!, inverse: index!, inverseValid: valid! }),
+    undefined,
+    undefined,
+    undefined,
+    undefined,
+  ],
+  emit: (e, [x, index, valid]) => e.node('Mul', [e.node('Gather', [x!, index!], { axis: 0 }), valid!]),
+  reference: ([x, index, valid]) => {
+    const width = x!.shape[1]!;
+    const result = new Float64Array(index!.data.length * width);
+    index!.data.forEach((row, i) => {
+      for (let j = 0; j < width; j++) result[i * width + j] = x!.data[row * width + j]! * valid!.data[i]!;
+    });
+    return result;
+  },
+};

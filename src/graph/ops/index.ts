@@ -1,0 +1,48 @@
+import type { Op } from '../op.ts';
+import * as elementwise from './elementwise.ts';
+import * as gathers from './gather.ts';
+import * as linear from './linear.ts';
+import * as reduce from './reduce.ts';
+import * as shapes from './shape.ts';
+import * as sources from './sources.ts';
+import * as transformer from './transformer.ts';
+
+/** Every operator by name. A missing rule is a compile error: `Op` requires all four. */
+export const OPS = {
+  input: sources.input,
+  fill: sources.fill,
+  causalMask: sources.causalMask,
+  add: elementwise.add,
+  sub: elementwise.sub,
+  mul: elementwise.mul,
+  div: elementwise.div,
+  neg: elementwise.neg,
+  exp: elementwise.exp,
+  log: elementwise.log,
+  sqrt: elementwise.sqrt,
+  sigmoid: elementwise.sigmoid,
+  silu: elementwise.silu,
+  toFloat: elementwise.toFloat,
+  reshape: shapes.reshape,
+  transpose: shapes.transpose,
+  slice: shapes.slice,
+  pad: shapes.pad,
+  concat: shapes.concat,
+  reduceSum: reduce.reduceSum,
+  reduceMax: reduce.reduceMax,
+  expand: reduce.expand,
+  softmax: reduce.softmax,
+  matMul: linear.matMul,
+  rmsNorm: transformer.rmsNorm,
+  rmsScale: transformer.rmsScale,
+  rope: transformer.rope,
+  gather: gathers.gather,
+  scatterAdd: gathers.scatterAdd,
+  permuteRows: gathers.permuteRows,
+} as const;
+
+/** Name of an operator. */
+export type OpName = keyof typeof OPS;
+
+/** Attributes of each operator. */
+export type OpAttrs = { [O in OpName]: (typeof OPS)[O] extends Op<infer A> ? A : never };

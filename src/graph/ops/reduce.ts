@@ -1,0 +1,73 @@
+import { sizeOf } from '../../tensor/tensor.ts';
+import type { Op } from '../op.ts';
+import { broadcastStrides, walk } from '../shapes.ts';
+
+type Axes = { readonly axes: readonly number[] };
+
+function reduced(shape: readonly number[], axes: readonly number[]): number[] {
+  return shape.map((d, i) => (axes.includes(i) ? 1 : d));
+}
+
+/** Sum over axes, which stay with length 1. */
+export const reduceSum: Op<Axes> = {
+  shape: ([a], { axes }) => ({ dtype: a!.dtype, shape: reduced(a!.shape, axes) }),
+  vjp: (g, dy, [a]) => [g.expand(dy, a!.shape)],
+  emit: (e, [a], { axes }) => e.node('ReduceSum', [a!, e.i64(axes)], { keepdims: 1 }),
+  reference: ([a], _attrs, out) => {
+    const result = new Float64Array(sizeOf(out.shape));
+    walk(a!.shape, broadcastStrides(out.shape, a!.shape), (offset, i) => {
+      result[offset]! += a!.data[i]!;
+    });
+    return result;
+  },
+};
+
+/** Largest element over axes, which stay with length 1. Used to shift exponentials, so no gradient flows. */
+export const reduceMax: Op<Axes> = {
+  shape: ([a], { axes }) => ({ dtype: a!.dtype, shape: reduced(a!.shape, axes) }),
+  vjp: 'integer',
+  emit: (e, [a], { axes }) => e.node('ReduceMax', [a!, e.i64(axes)], { keepdims: 1 }),
+  reference: ([a], _attrs, out) => {
+    const result = new Float64Array(sizeOf(out.shape)).fill(Number.NEGATIVE_INFINITY);
+    walk(a!.shape, broadcastStrides(out.shape, a!.shape), (offset, i) => {
+      result[offset] = Math.max(result[offset]!, a!.data[i]!);
+    });
+    return result;
+  },
+};
+
+/** Repeats axes of length 1 up to a shape. */
+export const expand: Op<{ readonly shape: readonly number[] }> = {
+  shape: ([a], { shape }) => ({ dtype: a!.dtype, shape }),
+  vjp: (g, dy, [a]) => [g.sumTo(dy, a!.shape)],
+  emit: (e, [a], { shape }) => e.node('Expand', [a!, e.i64(shape)]),
+  reference: ([a], _attrs, out) => {
+    const result = new Float64Array(sizeOf(out.shape));
+    walk(out.shape, broadcastStrides(a!.shape, out.shape), (offset, i) => {
+      result[i] = a!.data[offset]!;
+    });
+    return result;
+  },
+};
+
+/** Softmax over the last axis. */
+export const softmax: Op<Record<string, never>> = {
+  shape: ([a]) => a!,
+  vjp: (g, dy, _inputs, y) => [g.mul(y, g.sub(dy, g.reduceSum(g.mul(dy, y), [-1])))],
+  emit: (e, inputs) => e.node('Softmax', inputs, { axis: -1 }),
+  reference: ([a]) => {
+    const width = a!.shape.at(-1)!;
+    const result = new Float64Array(a!.data.length);
+    for (let row = 0; row < result.length; row += width) {
+      const x = a!.data.subarray(row, row + width);
+      const max = x.reduce((m, v) => Math.max(m, v), Number.NEGATIVE_INFINITY);
+      const e = x.map((v) => Math.exp(v - max));
+      const sum = e.reduce((s, v) => s + v, 0);
+      result.set(
+        e.map((v) => v / sum),
+        row,
+      );
+    }
+    return result;
+  },
+};

@@ -1,0 +1,69 @@
+// Shape legend: N tokens of a micro-batch, R rows, L grid length, H query heads, G key/value heads, Q = H / G, K head width
+import type { Builder, RowMove, Value } from '../graph/index.ts';
+import type { ModelConfig } from './config.ts';
+
+/**
+ * How the tokens of a micro-batch stand in rows. Linear layers see N tokens without padding; attention sees a grid of R rows of
+ * length L. `dense`: the N tokens are the grid itself, row after row.
+ */
+export interface Layout {
+  readonly tokens: number;
+  readonly rows: number;
+  readonly length: number;
+  readonly dense: boolean;
+}
+
+/** Queries of one block: longer rows are computed in blocks that skip the keys which the mask hides. */
+const QUERY_BLOCK = 256;
+
+/** Causal attention with grouped key/value heads (Ainslie et al. 2023, arXiv:2305.13245). q [N, H*K], k and v [N, G*K]; returns [N, H*K]. */
+export function attention(
+  g: Builder,
+  { q, k, v }: { readonly q: Value; readonly k: Value; readonly v: Value },
+  config: Pick<ModelConfig, 'heads' | 'kvHeads' | 'headDim'>,
+  layout: Layout,
+): Value {
+  const { rows, length } = layout;
+  const { heads, kvHeads, headDim } = config;
+  const group = heads / kvHeads;
+  const toGrid = layout.dense ? undefined : gridInputs(g, layout);
+  const grid = (x: Value) => (toGrid === undefined ? x : g.permuteRows(x, toGrid));
+
+  // Query heads that share a key head stand side by side: [R, G, Q, L, K] against [R, G, 1, L, K].
+  const q_RGQLK = g.transpose(g.reshape(grid(q), [rows, length, kvHeads, group, headDim]), [0, 2, 3, 1, 4]);
+  const k_RGLK = g.transpose(g.reshape(grid(k), [rows, length, kvHeads, headDim]), [0, 2, 1, 3]);
+  const v_RGLK = g.transpose(g.reshape(grid(v), [rows, length, kvHeads, headDim]), [0, 2, 1, 3]);
+
+  const blocks: Value[] = [];
+  for (let start = 0; start < length; start += QUERY_BLOCK) {
+    const end = Math.min(start + QUERY_BLOCK, length);
+    const queries = end - start;
+    const block = g.reshape(g.slice(q_RGQLK, { axis: 3, start, end }), [rows, kvHeads, group * queries, headDim]);
+    const keys = g.slice(k_RGLK, { axis: 2, start: 0, end });
+    const values = g.slice(v_RGLK, { axis: 2, start: 0, end });
+    const scores = g.matMul(block, keys, { transB: true, alpha: headDim ** -0.5 });
+    const masked = g.add(
+      g.reshape(scores, [rows, kvHeads, group, queries, end]),
+      g.causalMask({ queries, keys: end, offset: start, window: 0 }),
+    );
+    const weights = g.reshape(g.softmax(masked), [rows, kvHeads, group * queries, end]);
+    blocks.push(g.reshape(g.matMul(weights, values), [rows, kvHeads, group, queries, headDim]));
+  }
+  const out_RLGQK = g.transpose(g.concat(blocks, 3), [0, 3, 1, 2, 4]);
+  const out = g.reshape(out_RLGQK, [rows * length, heads * headDim]);
+  return toGrid === undefined ? out : g.permuteRows(out, reverse(toGrid));
+}
+
+/** The index inputs that move tokens into the grid; see data/batches.ts. */
+function gridInputs(g: Builder, { tokens, rows, length }: Layout): RowMove {
+  return {
+    index: g.input('grid.index', [rows * length], 'i32'),
+    valid: g.input('grid.valid', [rows * length, 1]),
+    inverse: g.input('grid.inverse', [tokens], 'i32'),
+    inverseValid: g.input('token.valid', [tokens, 1]),
+  };
+}
+
+function reverse(move: RowMove): RowMove {
+  return { index: move.inverse, valid: move.inverseValid, inverse: move.index, inverseValid: move.valid };
+}

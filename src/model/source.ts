@@ -1,0 +1,135 @@
+import { basename, join } from 'node:path';
+import { TunesmithError } from '../errors/index.ts';
+import {
+  fileExists,
+  folderExists,
+  openSafetensorsFolder,
+  readGguf,
+  readJson,
+  readText,
+  type StoredTensor,
+  sha256,
+  sha256File,
+} from '../io/index.ts';
+import { type ModelConfig, parseGgufConfig, parseHfConfig } from './config.ts';
+import { EMBED, HEAD, hfName } from './names.ts';
+import { checkWeights } from './weights.ts';
+
+/** A model on disk: configuration, where each weight lies, and what its tokenizer and chat template are made from. */
+export interface ModelSource {
+  /** Folder or .gguf file. */
+  readonly path: string;
+  readonly config: ModelConfig;
+  /** By Hugging Face name. */
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  readonly text: TextSource;
+  /** Files that hold the weights. */
+  readonly weightFiles: readonly string[];
+}
+
+/** Raw material of the tokenizer and the chat template. */
+export type TextSource =
+  | {
+      readonly kind: 'hf';
+      readonly tokenizerJson: unknown;
+      readonly tokenizerConfig: unknown;
+      readonly chatTemplate: string | undefined;
+    }
+  | { readonly kind: 'gguf'; readonly metadata: Readonly<Record<string, unknown>> }
+  | { readonly kind: 'none' };
+
+/**
+ * Opens a model folder in Hugging Face layout or a GGUF file. Only headers are read.
+ *
+ * @throws FILE_NOT_FOUND, MODEL_CONFIG, MODEL_UNSUPPORTED, MODEL_WEIGHTS and the errors of the file formats
+ */
+export function openModelSource(path: string): ModelSource {
+  if (folderExists(path)) return openFolder(path);
+  if (!fileExists(path)) {
+    throw new TunesmithError('FILE_NOT_FOUND', { file: path, message: 'is neither a model folder nor a .gguf file.' });
+  }
+  return openGguf(path);
+}
+
+function openFolder(folder: string): ModelSource {
+  const file = join(folder, 'config.json');
+  const config = parseHfConfig(objectOf(readJson(file), file), file);
+  const { tensors } = openSafetensorsFolder(folder);
+  const byName = new Map(tensors.map((t) => [t.name, t]));
+  checkWeights(config, byName, folder);
+  return {
+    path: folder,
+    config: { ...config, eosIds: eosIdsOf(folder, config.eosIds) },
+    tensors: byName,
+    text: folderText(folder),
+    weightFiles: [...new Set(tensors.map((t) => t.path))].sort(),
+  };
+}
+
+/** generation_config.json may name more tokens that end an answer than config.json. */
+function eosIdsOf(folder: string, fromConfig: readonly number[]): readonly number[] {
+  const file = join(folder, 'generation_config.json');
+  if (!fileExists(file)) return fromConfig;
+  const ids = [objectOf(readJson(file), file).eos_token_id].flat().filter((id): id is number => typeof id === 'number');
+  return [...new Set([...fromConfig, ...ids])];
+}
+
+function folderText(folder: string): TextSource {
+  const tokenizer = join(folder, 'tokenizer.json');
+  if (!fileExists(tokenizer)) return { kind: 'none' };
+  const configFile = join(folder, 'tokenizer_config.json');
+  const tokenizerConfig = fileExists(configFile) ? objectOf(readJson(configFile), configFile) : {};
+  const templateFile = join(folder, 'chat_template.jinja');
+  const chatTemplate = fileExists(templateFile)
+    ? readText(templateFile)
+    : inlineTemplate(tokenizerConfig.chat_template);
+  return { kind: 'hf', tokenizerJson: readJson(tokenizer), tokenizerConfig, chatTemplate };
+}
+
+/** tokenizer_config.json holds one template, or a list of named ones of which `default` is the chat. */
+function inlineTemplate(value: unknown): string | undefined {
+  if (typeof value === 'string') return value;
+  if (!Array.isArray(value)) return undefined;
+  const found = value.find((entry: { name?: unknown }) => entry.name === 'default') as
+    | { template?: unknown }
+    | undefined;
+  return typeof found?.template === 'string' ? found.template : undefined;
+}
+
+function openGguf(path: string): ModelSource {
+  const { metadata, tensors } = readGguf(path);
+  const heads = metadata['llama.attention.head_count'];
+  const kvHeads = metadata['llama.attention.head_count_kv'] ?? heads;
+  const byName = new Map<string, StoredTensor>();
+  for (const tensor of tensors) {
+    const name = hfName(tensor.name);
+    if (name === undefined) continue;
+    const permutedHeads = name.endsWith('q_proj.weight') ? heads : name.endsWith('k_proj.weight') ? kvHeads : undefined;
+    byName.set(name, { ...tensor, ...(typeof permutedHeads === 'number' ? { permutedHeads } : {}) });
+  }
+  const facts = {
+    tiedEmbeddings: !byName.has(HEAD),
+    vocabSize: byName.get(EMBED)?.shape[0] ?? 0,
+    ropeFactors: tensors.some((t) => t.name === 'rope_freqs.weight'),
+  };
+  const config = parseGgufConfig(metadata, facts, path);
+  checkWeights(config, byName, path);
+  return { path, config, tensors: byName, text: { kind: 'gguf', metadata }, weightFiles: [path] };
+}
+
+function objectOf(json: unknown, file: string): Readonly<Record<string, unknown>> {
+  if (typeof json === 'object' && json !== null && !Array.isArray(json)) return json as Record<string, unknown>;
+  throw new TunesmithError('MODEL_CONFIG', { file, message: 'is not a JSON object.' });
+}
+
+/** sha256 over the weight files, which an adapter carries so that it is never put on another base. */
+export async function baseHash(source: ModelSource): Promise<string> {
+  const hashes: string[] = [];
+  for (const file of source.weightFiles) hashes.push(await sha256File(file));
+  return hashes.length === 1 ? hashes[0]! : sha256(hashes.join('\n'));
+}
+
+/** Short name for messages and run names. */
+export function sourceName(source: ModelSource): string {
+  return basename(source.path).replace(/\.gguf$/, '');
+}

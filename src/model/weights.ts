@@ -1,0 +1,53 @@
+import { TunesmithError } from '../errors/index.ts';
+import type { StoredTensor } from '../io/index.ts';
+import type { Shape } from '../tensor/tensor.ts';
+import type { ModelConfig } from './config.ts';
+import { LLAMA_NORMS, llamaModules } from './llama.ts';
+import { EMBED, FINAL_NORM, HEAD, layerTensor } from './names.ts';
+
+/** Every tensor that a model of this configuration has, by its Hugging Face name. */
+export function expectedTensors(config: ModelConfig): Map<string, Shape> {
+  const { hiddenSize, vocabSize } = config;
+  const expected = new Map<string, Shape>([
+    [EMBED, [vocabSize, hiddenSize]],
+    [FINAL_NORM, [hiddenSize]],
+  ]);
+  if (!config.tiedEmbeddings) expected.set(HEAD, [vocabSize, hiddenSize]);
+  for (let layer = 0; layer < config.layers; layer++) {
+    for (const norm of LLAMA_NORMS) expected.set(layerTensor(layer, `${norm}.weight`), [hiddenSize]);
+    for (const m of llamaModules(config)) expected.set(layerTensor(layer, `${m.module}.weight`), [m.out, m.in]);
+  }
+  return expected;
+}
+
+/**
+ * Holds the tensors of the weight files against the configuration.
+ *
+ * @throws MODEL_WEIGHTS for a missing tensor or one of another shape
+ */
+export function checkWeights(config: ModelConfig, tensors: ReadonlyMap<string, StoredTensor>, file: string): void {
+  for (const [name, shape] of expectedTensors(config)) {
+    const tensor = tensors.get(name);
+    if (tensor === undefined) {
+      throw new TunesmithError('MODEL_WEIGHTS', {
+        file,
+        message: `has no tensor ${name}.`,
+        fix: 'get the whole model again',
+      });
+    }
+    if (String(tensor.shape) !== String(shape)) {
+      throw new TunesmithError('MODEL_WEIGHTS', {
+        file,
+        message: `tensor ${name} is [${tensor.shape}], its config says [${shape}].`,
+        fix: 'get config and weights of the same model',
+      });
+    }
+  }
+}
+
+/** Number of weights. */
+export function parameterCount(config: ModelConfig): number {
+  let count = 0;
+  for (const shape of expectedTensors(config).values()) count += shape.reduce((n, d) => n * d, 1);
+  return count;
+}

@@ -176,6 +176,18 @@ export const CATALOGUE = {
   TRAIN_DISK: { exit: 2, rule: 'There is room on the disk for the checkpoints of the run.' },
   TRAIN_MEMORY: { exit: 2, rule: 'The run fits into memory.' },
   TRAIN_NOT_FINITE: { exit: 1, rule: 'Loss and gradients are finite.' },
+  // runs
+  RUN_BROKEN: { exit: 1, rule: 'Each line of events.jsonl is an event; only the last may be torn.' },
+  RUN_CHECKPOINT_NOT_FOUND: {
+    exit: 2,
+    rule: 'RUN:step-N names a checkpoint that was kept; RUN alone its best.',
+    fix: 'tunesmith runs show RUN lists the checkpoints.',
+  },
+  RUN_NOT_FOUND: {
+    exit: 2,
+    rule: 'A run is named by its name, its path, or @last.',
+    fix: 'tunesmith runs ls lists the runs.',
+  },
 } as const satisfies Record<string, CatalogueEntry>;
 
 /** The code of a catalogue error. */

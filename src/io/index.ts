@@ -1,0 +1,35 @@
+export { makeFolder, recoverFolder, remove, removePartials, writeAtomic, writeFolderAtomic } from './atomic.ts';
+export { BLOCKS, storedBytes } from './blocks.ts';
+export { dequantize } from './dequantize.ts';
+export {
+  type Appender,
+  decodeText,
+  fileExists,
+  fileSize,
+  folderExists,
+  freeDiskBytes,
+  listFolder,
+  openAppender,
+  readBytes,
+  readJson,
+  readText,
+  requireFolder,
+  sha256,
+  sha256File,
+} from './files.ts';
+export { type GgufFile, readGguf } from './gguf.ts';
+export type { GgufScalarType, GgufValue, GgufValueType } from './gguf-format.ts';
+export { type GgufField, type GgufToWrite, writeGguf } from './gguf-write.ts';
+export { floatsToBytes } from './half.ts';
+export { readStored, readStoredRaw, readStoredRows } from './read-stored.ts';
+export {
+  openSafetensorsFolder,
+  readSafetensorsHeader,
+  SAFETENSORS_DTYPES,
+  type SafetensorsDtype,
+  type SafetensorsFile,
+  writeSafetensors,
+} from './safetensors.ts';
+export type { StoredTensor, StoredType } from './stored.ts';
+export type { TensorToWrite } from './tensor-to-write.ts';
+export { openTensorboard, type TensorboardOptions, type TensorboardWriter } from './tensorboard.ts';

@@ -1,0 +1,62 @@
+import { z } from 'zod';
+import { TunesmithError } from '../errors/index.ts';
+import { readText } from '../io/files.ts';
+import type { TrainEvent } from '../train/events.ts';
+
+/** Enough of each event to be read safely; fields that a newer version adds pass through. */
+const Event = z.discriminatedUnion('type', [
+  z.looseObject({
+    type: z.literal('step'),
+    step: z.int(),
+    loss: z.number(),
+    gradNorm: z.number(),
+    lr: z.number(),
+    tokens: z.number(),
+    tokensPerSecond: z.number(),
+  }),
+  z.looseObject({ type: z.literal('eval'), step: z.int(), loss: z.number(), tokens: z.number() }),
+  z.looseObject({
+    type: z.literal('sample'),
+    step: z.int(),
+    index: z.int(),
+    prompt: z.string(),
+    text: z.string(),
+  }),
+  z.looseObject({ type: z.literal('checkpoint'), step: z.int(), path: z.string() }),
+  z.looseObject({ type: z.literal('warning'), code: z.string(), message: z.string() }),
+  z.looseObject({ type: z.literal('done'), steps: z.int(), best: z.string(), last: z.string() }),
+]) satisfies z.ZodType<TrainEvent>;
+
+/**
+ * Reads an events.jsonl. A last line that a killed process left torn is left out; events of unknown types too.
+ *
+ * @throws RUN_BROKEN for any other line that is no event, FILE_NOT_FOUND
+ */
+export function readEvents(path: string): { readonly events: TrainEvent[]; readonly torn: boolean } {
+  const text = readText(path);
+  const lines = text.split('\n');
+  const tail = lines.pop() ?? '';
+  const events = lines.flatMap((line, i) => (line.trim() === '' ? [] : parseEvent(line, path, i + 1)));
+  return { events, torn: tail !== '' };
+}
+
+const TYPES: ReadonlySet<unknown> = new Set(['step', 'eval', 'sample', 'checkpoint', 'warning', 'done']);
+
+function parseEvent(line: string, file: string, number: number): TrainEvent[] {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch (cause) {
+    throw new TunesmithError('RUN_BROKEN', { message: 'is not an event.', file, line: number, cause });
+  }
+  const type = typeof value === 'object' && value !== null && 'type' in value ? value.type : undefined;
+  if (typeof type === 'string' && !TYPES.has(type)) return [];
+  const event = Event.safeParse(value);
+  if (event.success) return [event.data];
+  const why = event.error.issues[0];
+  throw new TunesmithError('RUN_BROKEN', {
+    message: `is not an event: ${why?.path.join('.')} ${why?.message ?? ''}.`,
+    file,
+    line: number,
+  });
+}

@@ -5,6 +5,12 @@ import { type Fields, kindOf, present } from './shapes.ts';
 /** Says what is wrong with the row at hand. */
 export type Complain = (code: ErrorCode, message: string, fix?: string) => void;
 
+/** Keys of a message that are understood. */
+export const MESSAGE_KEYS: ReadonlySet<string> = new Set([
+  ...['role', 'from', 'content', 'value', 'reasoning_content', 'reasoning', 'thinking', 'weight', 'train'],
+  ...['tool_calls', 'tool_call', 'function_call', 'tool_call_id', 'name', 'refusal'],
+]);
+
 /** How messages are read. */
 export interface MessageOptions {
   /** Roles of the file to roles of ours, from --role bot=assistant. */
@@ -62,7 +68,9 @@ function readMessage(item: unknown, i: number, options: MessageOptions, complain
   const role = readRole(name, i, options, complain);
   const isCall = options.shareGpt === true && name === 'function_call';
   const calls = isCall ? shareGptCalls(fields.value ?? fields.content, i, complain) : readCalls(fields, i, complain);
-  const content = isCall ? '' : readContent(fields.content ?? fields.value, i, calls !== 'none', complain);
+  const body = fields.content ?? fields.value;
+  const text = role === 'tool' ? toolResult(body) : body;
+  const content = isCall ? '' : readContent(text, i, calls !== 'none', complain);
   const weight = readWeight(fields, role, i, complain);
   if (role === undefined || content === undefined || calls === undefined || weight === undefined) return undefined;
   const reasoning = firstText(fields, ['reasoning_content', 'reasoning', 'thinking']);
@@ -118,6 +126,14 @@ function readContent(value: unknown, i: number, hasCalls: boolean, complain: Com
   return undefined;
 }
 
+/** What a tool returned may be data; as text it is JSON. Parts of text stay parts. */
+function toolResult(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || isTooDeep(value)) return value;
+  const isPart = (p: unknown) =>
+    typeof p === 'string' || (isPlainObject(p) && typeof p.type === 'string' && 'text' in p);
+  return Array.isArray(value) && value.length > 0 && value.every(isPart) ? value : JSON.stringify(value);
+}
+
 function partText(part: unknown): string | { readonly type: string } {
   if (typeof part === 'string') return part;
   if (typeof part !== 'object' || part === null) return { type: 'unknown' };
@@ -129,8 +145,9 @@ function partText(part: unknown): string | { readonly type: string } {
 }
 
 function readCalls(fields: Fields, i: number, complain: Complain): ToolCall[] | 'none' | undefined {
-  const legacy = present(fields, 'function_call') ? [{ type: 'function', function: fields.function_call }] : undefined;
-  const value = present(fields, 'tool_calls') ? fields.tool_calls : legacy;
+  // One call on its own: OpenAI's older name, and what some sets write.
+  const single = ['function_call', 'tool_call'].find((name) => present(fields, name));
+  const value = present(fields, 'tool_calls') ? fields.tool_calls : single && [fields[single]];
   if (value === undefined) return 'none';
   const list = parsedList(value);
   if (list === undefined) {

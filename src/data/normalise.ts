@@ -1,7 +1,7 @@
 import { IGNORE } from '../text/example.ts';
 import type { Message, Role } from '../text/messages.ts';
 import { checkConversation, withSystem } from './conversation.ts';
-import { type Complain, readMessages, readTools } from './messages.ts';
+import { type Complain, MESSAGE_KEYS, readMessages, readTools } from './messages.ts';
 import type { Row, RowSource } from './row.ts';
 import {
   ALPACA_ANSWERS,
@@ -66,9 +66,17 @@ export function normalise(
   }
 }
 
-/** The columns of a record that its shape does not use. */
+/** The columns of a record that its shape does not use, and the keys of its messages that are not used. */
 export function ignoredColumns(fields: Fields, shape: RowShape): string[] {
-  return Object.keys(fields).filter((name) => !COLUMNS[shape].includes(name));
+  const names = Object.keys(fields).filter((name) => !COLUMNS[shape].includes(name));
+  const list = shape === 'messages' || shape === 'conversations' ? fields[shape] : undefined;
+  if (!Array.isArray(list)) return names;
+  const keys = new Set<string>();
+  for (const item of list as unknown[]) {
+    if (typeof item !== 'object' || item === null) continue;
+    for (const key of Object.keys(item)) if (!MESSAGE_KEYS.has(key) && present(item as Fields, key)) keys.add(key);
+  }
+  return [...names, ...Array.from(keys, (key) => `${shape}[].${key}`)];
 }
 
 type Normalised = { readonly fields: Fields; readonly shape: RowShape; readonly source: RowSource };
@@ -77,8 +85,7 @@ function conversation({ fields, shape, source }: Normalised, options: NormaliseO
   const shareGpt = shape === 'conversations';
   const value = shareGpt ? fields.conversations : fields.messages;
   const messages = readMessages(value, { shareGpt, ...(options.roles ? { roles: options.roles } : {}) }, complain);
-  const system = shareGpt ? systemColumn(fields) : undefined;
-  return messages && chatRow(withSystem(messages, system), fields, source, options, complain);
+  return messages && chatRow(withSystem(messages, systemColumn(fields)), fields, source, options, complain);
 }
 
 function alpaca({ fields, source }: Normalised, options: NormaliseOptions, complain: Complain) {

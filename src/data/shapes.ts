@@ -31,7 +31,7 @@ export const ALPACA_INPUTS = ['input', 'context'] as const;
 
 /** Columns that each shape uses. */
 export const COLUMNS: Readonly<Record<RowShape, readonly string[]>> = {
-  messages: ['messages', 'tools', 'functions'],
+  messages: ['messages', 'system', 'tools', 'functions'],
   conversations: ['conversations', 'system', 'tools'],
   alpaca: ['instruction', ...ALPACA_INPUTS, ...ALPACA_ANSWERS, 'system', 'history'],
   'prompt/completion': ['prompt', 'completion', 'system', 'tools'],
@@ -86,15 +86,27 @@ function isUnpaired(fields: Fields): boolean {
 function unknownShape(fields: Fields): Recognised {
   const names = Object.keys(fields);
   if (names.length === 0) return { message: 'has no columns.' };
-  const known = [...new Set(Object.values(COLUMNS).flat())];
-  const renames = names
-    .filter((name) => !known.includes(name))
-    .map((name) => [name, nearestName(name, known)] as const)
-    .filter((pair) => pair[1] !== undefined && !names.includes(pair[1]));
   const message = `has the columns ${names.slice(0, 12).join(', ')}, which is none of the shapes.`;
-  if (renames.length === 0)
+  const renames = helpfulRenames(names);
+  if (renames.length === 0) {
     return { message, fix: 'rename the columns to one of the shapes, such as prompt and response.' };
+  }
   return { message, fix: `${renames.map(([from, to]) => `rename "${from}" to "${to}"`).join(', ')}.` };
+}
+
+/** Misspelt columns and their names, if with these the record would be recognised. */
+function helpfulRenames(names: readonly string[]): [string, string][] {
+  const known = [...new Set(Object.values(COLUMNS).flat())];
+  const renames: [string, string][] = [];
+  const after = new Set(names);
+  for (const name of names) {
+    const near = known.includes(name) ? undefined : nearestName(name, known);
+    if (near === undefined || after.has(near)) continue;
+    renames.push([name, near]);
+    after.add(near);
+  }
+  const useful = renames.filter(([, to]) => to !== 'system' && to !== 'tools');
+  return shapeOf((name) => after.has(name)) === undefined ? [] : useful;
 }
 
 /** Whether a column is there and not null. */

@@ -1,0 +1,217 @@
+import { permutation } from '../math/random.ts';
+import { type Example, IGNORE } from '../text/example.ts';
+
+/** What the order of rows and the number of steps depend on. */
+export interface OrderOptions {
+  /** Examples of the training set. */
+  readonly rows: number;
+  /** Rows of one step. */
+  readonly batch: number;
+  readonly shuffle: boolean;
+  readonly seed: number;
+}
+
+/** The rows of one optimiser step. */
+export interface StepRows {
+  /** Counts from 0. */
+  readonly epoch: number;
+  /** Indices into the training set. */
+  readonly rows: readonly number[];
+}
+
+/** Steps of one pass: the last partial batch is a step. */
+export function stepsPerEpoch({ rows, batch }: Pick<OrderOptions, 'rows' | 'batch'>): number {
+  return Math.ceil(rows / batch);
+}
+
+/** Steps of a run: what `steps` says, or so many passes (a part of a pass is rounded up to whole steps). */
+export function totalSteps(
+  order: Pick<OrderOptions, 'rows' | 'batch'>,
+  length: { readonly epochs: number } | { readonly steps: number },
+): number {
+  if ('steps' in length) return length.steps;
+  // The tiny allowance keeps a product such as 1.1 * 10 from rounding up to 12.
+  return Math.max(1, Math.ceil(length.epochs * stepsPerEpoch(order) - 1e-9));
+}
+
+/** Passes by default: 3 below 1,000 rows, 2 below 20,000, else 1. */
+export function defaultEpochs(rows: number): number {
+  return rows < 1_000 ? 3 : rows < 20_000 ? 2 : 1;
+}
+
+/** The order of the rows in an epoch: as they stand, or shuffled anew by (seed, epoch). */
+export function epochOrder({ rows, shuffle, seed }: Omit<OrderOptions, 'batch'>, epoch: number): Uint32Array {
+  return shuffle ? permutation(seed, 'shuffle', epoch, rows) : Uint32Array.from({ length: rows }, (_, i) => i);
+}
+
+/**
+ * The rows of steps `from`, `from` + 1, ... without end. Steps count from 1 and never straddle epochs. A function of its arguments, so a
+ * resumed run asks for the step that it stands at.
+ */
+export function* stepRows(options: OrderOptions, from = 1): Generator<StepRows, never> {
+  const perEpoch = stepsPerEpoch(options);
+  if (perEpoch === 0) throw new Error('internal: no rows to make steps of');
+  for (let epoch = Math.floor((from - 1) / perEpoch), first = (from - 1) % perEpoch; ; epoch++, first = 0) {
+    const order = epochOrder(options, epoch);
+    for (let i = first; i < perEpoch; i++) {
+      yield { epoch, rows: [...order.subarray(i * options.batch, (i + 1) * options.batch)] };
+    }
+  }
+}
+
+/** How a batch is cut into micro-batches. */
+export interface MicroBatchOptions {
+  /** Whether rows lie one after the other without padding; else each micro-batch is a padded rectangle. */
+  readonly pack: boolean;
+  /** Rows of a micro-batch; undefined fills it with rows of similar length up to `targetTokens`. */
+  readonly microBatch?: number | undefined;
+  /** Tokens of an automatic micro-batch, about. */
+  readonly targetTokens?: number;
+}
+
+/** The shape of a micro-batch. Lengths come in few sizes, so that few programs are compiled and memory does not grow. */
+export interface MicroBatchPlan {
+  /** Indices into the batch, shortest row first. */
+  readonly rows: readonly number[];
+  /** L: cells of a row of the attention grid, the longest row rounded up to a multiple of 16 (of 64 above 512). */
+  readonly length: number;
+  /** N: tokens that the linear layers see, padding at the end included. */
+  readonly tokens: number;
+}
+
+const TARGET_TOKENS = 384;
+
+/**
+ * Groups the rows of a batch into micro-batches of similar length. A function of (lengths, options): ties keep the order of the batch.
+ *
+ * @param lengths tokens of each row, at least 1
+ */
+export function planMicroBatches(lengths: readonly number[], options: MicroBatchOptions): MicroBatchPlan[] {
+  const order = lengths.map((_, i) => i).sort((a, b) => lengths[a]! - lengths[b]! || a - b);
+  return grouped(order, lengths, options).map((rows) => {
+    const sum = rows.reduce((n, r) => n + lengths[r]!, 0);
+    const length = gridLength(lengths[rows.at(-1)!]!);
+    const packed = Math.min(packedLength(sum), rows.length * length);
+    // A row alone needs no gather at all if both sizes are the same.
+    const tokens = options.pack && rows.length > 1 ? packed : rows.length * length;
+    return { rows, length, tokens };
+  });
+}
+
+function grouped(order: readonly number[], lengths: readonly number[], options: MicroBatchOptions): number[][] {
+  const { pack, microBatch, targetTokens = TARGET_TOKENS } = options;
+  const groups: number[][] = [];
+  let tokens = 0;
+  for (const row of order) {
+    const group = groups.at(-1);
+    const grid = gridLength(lengths[row]!);
+    const next = pack ? tokens + lengths[row]! : ((group?.length ?? 0) + 1) * grid;
+    const isFull =
+      group === undefined ||
+      (microBatch === undefined
+        ? next > targetTokens || (tokens > targetTokens / 2 && grid > 2 * gridLength(lengths[group[0]!]!))
+        : group.length >= microBatch);
+    if (isFull) {
+      groups.push([row]);
+      tokens = pack ? lengths[row]! : grid;
+    } else {
+      group.push(row);
+      tokens = next;
+    }
+  }
+  return groups;
+}
+
+/** A length of the attention grid: multiples of 16, of 64 above 512. */
+export function gridLength(length: number): number {
+  const unit = length > 512 ? 64 : 16;
+  return Math.ceil(length / unit) * unit;
+}
+
+/** A number of packed tokens: multiples of 32, of 64 above 512. */
+function packedLength(tokens: number): number {
+  const unit = tokens > 512 ? 64 : 32;
+  return Math.ceil(tokens / unit) * unit;
+}
+
+/**
+ * The inputs of one micro-batch. Legend: N tokens, R rows, L cells of a row, P tokens with loss.
+ *
+ * Linear layers see the N tokens; attention sees an R x L grid that `gridIndex` gathers from them, and `inverse` brings its output back.
+ */
+export interface MicroBatch {
+  readonly rows: number;
+  readonly length: number;
+  /** [N] token ids; padding is 0. */
+  readonly ids: Int32Array;
+  /** [N] position in its row, from 0; padding is 0. */
+  readonly positions: Int32Array;
+  /** [R*L] for each cell its token in N; empty cells point to 0 (in a dense batch: to themselves). */
+  readonly gridIndex: Int32Array;
+  /** [R*L] 1 for a cell with a token, else 0. */
+  readonly gridValid: Float32Array;
+  /** [N] for each token its cell; padding points to cell 0 (in a dense batch: to itself). */
+  readonly inverse: Int32Array;
+  /** N equals R*L and both index inputs are the identity: nothing need be gathered. */
+  readonly dense: boolean;
+  /** [P] index in N of the hidden state that predicts the target, which is the token before it. */
+  readonly lossPositions: Int32Array;
+  /** [P] the token ids that are to be predicted. */
+  readonly lossTargets: Int32Array;
+  /** Tokens that are not padding. */
+  readonly realTokens: number;
+  /** P. */
+  readonly lossTokens: number;
+}
+
+/**
+ * Lays the rows of a plan out.
+ *
+ * @param batch the examples of the batch that was planned
+ */
+export function buildMicroBatch(batch: readonly Example[], plan: MicroBatchPlan): MicroBatch {
+  const examples = plan.rows.map((r) => batch[r]!);
+  const { length, tokens } = plan;
+  const cells = examples.length * length;
+  const dense = tokens === cells;
+  const ids = new Int32Array(tokens);
+  const positions = new Int32Array(tokens);
+  const gridIndex = new Int32Array(cells);
+  const gridValid = new Float32Array(cells);
+  const inverse = new Int32Array(tokens);
+  if (dense) for (let i = 0; i < tokens; i++) gridIndex[i] = inverse[i] = i;
+  let realTokens = 0;
+  for (const [r, example] of examples.entries()) {
+    const start = dense ? r * length : realTokens;
+    ids.set(example.ids, start);
+    for (let i = 0; i < example.ids.length; i++) {
+      positions[start + i] = i;
+      gridIndex[r * length + i] = start + i;
+      gridValid[r * length + i] = 1;
+      inverse[start + i] = r * length + i;
+    }
+    realTokens += example.ids.length;
+  }
+  const loss = lossOf(examples, dense ? length : undefined);
+  const { lossPositions, lossTargets } = loss;
+  const lossTokens = lossTargets.length;
+  const shape = { rows: examples.length, length, dense, realTokens, lossTokens };
+  return { ...shape, ids, positions, gridIndex, gridValid, inverse, lossPositions, lossTargets };
+}
+
+/** @param stride tokens from one row to the next; undefined where rows follow one another without padding */
+function lossOf(examples: readonly Example[], stride: number | undefined) {
+  const positions: number[] = [];
+  const targets: number[] = [];
+  let packed = 0;
+  for (const [r, { ids, labels }] of examples.entries()) {
+    const start = stride === undefined ? packed : r * stride;
+    for (let i = 1; i < labels.length; i++) {
+      if (labels[i] === IGNORE) continue;
+      positions.push(start + i - 1);
+      targets.push(labels[i]!);
+    }
+    packed += ids.length;
+  }
+  return { lossPositions: Int32Array.from(positions), lossTargets: Int32Array.from(targets) };
+}

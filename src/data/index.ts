@@ -1,0 +1,41 @@
+export {
+  buildMicroBatch,
+  defaultEpochs,
+  epochOrder,
+  gridLength,
+  type MicroBatch,
+  type MicroBatchOptions,
+  type MicroBatchPlan,
+  type OrderOptions,
+  planMicroBatches,
+  type StepRows,
+  stepRows,
+  stepsPerEpoch,
+  totalSteps,
+} from './batches.ts';
+export {
+  assertNoErrors,
+  createFindingLog,
+  dataError,
+  type Finding,
+  type FindingGroup,
+  type FindingLog,
+  formatFindings,
+  mergeGroups,
+  type Report,
+  type Severity,
+} from './check.ts';
+export {
+  type LengthOptions,
+  type OnLong,
+  type Prepared,
+  type PreparedExample,
+  prepareExamples,
+  type Render,
+} from './length.ts';
+export { type LoadedFile, type LoadedRows, type LoadOptions, loadRows, rowKey } from './load.ts';
+export type { NormaliseOptions } from './normalise.ts';
+export { openRecords, type RawRecord, type RecordSource } from './read.ts';
+export type { Row, RowSource } from './row.ts';
+export type { RowShape } from './shapes.ts';
+export { type Split, type SplitOptions, splitRows, type Validation } from './split.ts';

@@ -1,0 +1,149 @@
+import { type ErrorCode, TunesmithError } from '../errors/index.ts';
+import { sha256 } from '../io/files.ts';
+import { createFindingLog, type FindingGroup, type FindingLog } from './check.ts';
+import { ignoredColumns, type NormaliseOptions, normalise } from './normalise.ts';
+import { openRecords, type RawRecord } from './read.ts';
+import type { Row, RowSource } from './row.ts';
+import { type Fields, type RowShape, recognise } from './shapes.ts';
+
+/** How files are turned into rows. */
+export interface LoadOptions extends NormaliseOptions {
+  /** Codes of findings that are let pass. */
+  readonly allow?: readonly string[] | undefined;
+}
+
+/** A file that was read, as data.json of a run records it. */
+export interface LoadedFile {
+  readonly path: string;
+  /** Of the file as it stands on the disk. */
+  readonly sha256: string;
+  readonly bytes: number;
+  /** Undefined where no row was recognised. */
+  readonly shape: RowShape | undefined;
+  readonly rows: number;
+}
+
+/** Rows and all that was found about them. */
+export interface LoadedRows {
+  /** Rows without an error, in the order of the files. */
+  readonly rows: readonly Row[];
+  readonly files: readonly LoadedFile[];
+  /** Errors first. Hand them to assertNoErrors(), with those of later checks, before anything is computed. */
+  readonly findings: readonly FindingGroup[];
+  readonly ignoredColumns: readonly string[];
+}
+
+/**
+ * Reads all rows of the files in one pass and checks each.
+ *
+ * What is wrong with a row becomes a finding; what is wrong with a whole file is thrown.
+ *
+ * @throws FILE_NOT_FOUND, FILE_UNREADABLE, FILE_NOT_UTF8, DATA_FILE_TYPE, DATA_GZIP, DATA_TABLE, DATA_PARQUET,
+ *   DATA_SYSTEM_RAW if `system` is given with the raw format, CLI_OPTION_VALUE if `allow` names no data code
+ */
+export async function loadRows(files: string | readonly string[], options: LoadOptions): Promise<LoadedRows> {
+  if (options.system !== undefined && options.format === 'raw') {
+    throw new TunesmithError('DATA_SYSTEM_RAW', { message: '--system has no place in rows that are raw text.' });
+  }
+  const state: LoadState = {
+    options,
+    log: createFindingLog(options.allow),
+    rows: [],
+    seen: new Map(),
+    ignored: new Map(),
+  };
+  const loaded: LoadedFile[] = [];
+  for (const path of typeof files === 'string' ? [files] : files) loaded.push(await loadFile(path, state));
+  reportIgnored(state);
+  return { rows: state.rows, files: loaded, findings: state.log.groups(), ignoredColumns: [...state.ignored.keys()] };
+}
+
+interface LoadState {
+  readonly options: LoadOptions;
+  readonly log: FindingLog;
+  readonly rows: Row[];
+  /** Content of each row to where it first stood. */
+  readonly seen: Map<string, RowSource>;
+  /** Column to where it was first met. */
+  readonly ignored: Map<string, RowSource>;
+}
+
+interface FileShape {
+  readonly shape: RowShape;
+  readonly line: number;
+}
+
+async function loadFile(path: string, state: LoadState): Promise<LoadedFile> {
+  const source = openRecords(path);
+  const before = state.rows.length;
+  let first: FileShape | undefined;
+  let records = 0;
+  for await (const record of source.records) {
+    records++;
+    first = loadRecord(record, path, first, state) ?? first;
+  }
+  if (records === 0) state.log.add({ code: 'DATA_EMPTY_FILE', file: path, message: 'holds no rows.' });
+  return { path, ...source.digest(), shape: first?.shape, rows: state.rows.length - before };
+}
+
+/** Returns the shape of the record if it is the first of its file that has one. */
+function loadRecord(
+  record: RawRecord,
+  file: string,
+  first: FileShape | undefined,
+  state: LoadState,
+): FileShape | undefined {
+  const { line } = record;
+  if ('code' in record) {
+    state.log.add({ code: record.code, file, line, message: record.message });
+    return undefined;
+  }
+  const recognised = recognise(record.value);
+  if (recognised.shape === undefined) {
+    state.log.add({ code: 'DATA_SHAPE_UNKNOWN', file, line, message: recognised.message, fix: recognised.fix });
+    return undefined;
+  }
+  const { shape } = recognised;
+  if (first !== undefined && first.shape !== shape) {
+    const message = `has the shape ${shape}, but line ${first.line} has ${first.shape}.`;
+    state.log.add({ code: 'DATA_SHAPE_MIXED', file, line, message });
+    return undefined;
+  }
+  loadFields({ fields: record.value as Fields, shape, source: { file, line } }, state);
+  return { shape, line: first?.line ?? line };
+}
+
+function loadFields(
+  record: { readonly fields: Fields; readonly shape: RowShape; readonly source: RowSource },
+  state: LoadState,
+): void {
+  const { source } = record;
+  let failed = false;
+  const complain = (code: ErrorCode, message: string, fix?: string) => {
+    if (state.log.add({ code, ...source, message, fix }) === 'error') failed = true;
+  };
+  for (const name of ignoredColumns(record.fields, record.shape)) {
+    if (!state.ignored.has(name)) state.ignored.set(name, source);
+  }
+  const row = normalise(record, state.options, complain);
+  if (row === undefined || failed) return;
+  state.rows.push(row);
+  const key = rowKey(row);
+  const twin = state.seen.get(key);
+  if (twin === undefined) state.seen.set(key, source);
+  else state.log.add({ code: 'DATA_DUPLICATE', ...source, message: `is the same as ${twin.file}:${twin.line}.` });
+}
+
+function reportIgnored(state: LoadState): void {
+  const [first] = state.ignored.values();
+  if (first === undefined) return;
+  const names = [...state.ignored.keys()];
+  const message = `columns that are not used: ${names.slice(0, 20).join(', ')}${names.length > 20 ? ', ...' : ''}.`;
+  state.log.add({ code: 'DATA_COLUMN_IGNORED', ...first, message });
+}
+
+/** SHA-256 of what a row says, whatever place it has. Equal rows have equal keys. */
+export function rowKey(row: Row): string {
+  const { source: _, ...content } = row;
+  return sha256(JSON.stringify(content));
+}

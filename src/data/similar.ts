@@ -1,0 +1,167 @@
+/**
+ * Groups of near-duplicate texts, in time linear in the text.
+ *
+ * Word pairs are hashed into one-permutation MinHash signatures (Broder 1997; Li, Owen, Zhang: "One Permutation Hashing", NIPS 2012;
+ * empty bins filled by rotation as in Shrivastava and Li, ICML 2014). Bands of a signature are looked up in hash tables, and texts whose
+ * signatures agree in at least {@link SIMILAR} of their bins (an estimate of the Jaccard similarity of their word pairs) are joined.
+ */
+
+const BINS = 128;
+const BAND = 4;
+/** Share of word pairs in common from which two texts count as near-duplicates. */
+export const SIMILAR = 0.6;
+/** Texts kept for comparison in one bucket of a band: enough to tell apart what collides there. */
+const BUCKET = 8;
+/** Counters of word pairs; two pairs that share one only make the boilerplate a little larger. */
+const COUNTERS = 2 ** 20;
+/** Word pairs in more than this share of many rows are boilerplate (an instruction that opens each row) and say nothing. */
+const BOILERPLATE = 0.1;
+
+/** The group of each text, groups numbered in order of first appearance. */
+export function groupSimilar(texts: readonly string[]): Int32Array {
+  const parents = Int32Array.from(texts, (_, i) => i);
+  const shingles = texts.map(shinglesOf);
+  const isBoilerplate = boilerplate(shingles);
+  const signatures = shingles.map((all) => signature(withoutBoilerplate(all, isBoilerplate)));
+  for (let band = 0; band < BINS; band += BAND) joinBand(band, signatures, parents);
+  return numbered(parents);
+}
+
+/** Joins groups that share a key, such as the same prompt. Keys of more than `most` members are left alone. */
+export function joinByKey(groups: Int32Array, keys: readonly string[], most: number): Int32Array {
+  const members = new Map<string, number[]>();
+  for (const [i, key] of keys.entries()) {
+    const list = members.get(key);
+    if (list === undefined) members.set(key, [i]);
+    else list.push(i);
+  }
+  const first = new Map<number, number>();
+  const parents = Int32Array.from(groups, (g, i) => {
+    if (!first.has(g)) first.set(g, i);
+    return first.get(g)!;
+  });
+  for (const list of members.values()) {
+    if (list.length <= most) for (const i of list) join(parents, list[0]!, i);
+  }
+  return numbered(parents);
+}
+
+/** One band at a time, so that only one table is in memory. */
+function joinBand(band: number, signatures: readonly Int32Array[], parents: Int32Array): void {
+  const buckets = new Map<number, number[]>();
+  for (const [i, sig] of signatures.entries()) {
+    let key = 0;
+    for (let k = band; k < band + BAND; k++) key = mix(Math.imul(key, 31) + sig[k]!);
+    const bucket = buckets.get(key);
+    if (bucket === undefined) buckets.set(key, [i]);
+    else if (!joinFirst(i, bucket, signatures, parents) && bucket.length < BUCKET) bucket.push(i);
+  }
+}
+
+function joinFirst(i: number, bucket: readonly number[], signatures: readonly Int32Array[], parents: Int32Array) {
+  for (const j of bucket) {
+    if (find(parents, i) === find(parents, j)) return true;
+    if (agreement(signatures[i]!, signatures[j]!) >= SIMILAR) {
+      join(parents, i, j);
+      return true;
+    }
+  }
+  return false;
+}
+
+function agreement(a: Int32Array, b: Int32Array): number {
+  let same = 0;
+  for (let k = 0; k < BINS; k++) if (a[k] === b[k]) same++;
+  return same / BINS;
+}
+
+/** Words, single ideographs (which are written without spaces) and signs, in lower case. */
+const WORDS =
+  /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}]|[\p{L}\p{M}]+|\p{N}+|[^\s\p{L}\p{M}\p{N}]/gu;
+
+/** The text as its words, so that case, spacing and composed characters do not matter. */
+export function wordsOf(text: string): string[] {
+  return text.normalize('NFKC').toLowerCase().match(WORDS) ?? [];
+}
+
+/** Hashes of all pairs of neighbouring words, each once. */
+function shinglesOf(text: string): Int32Array {
+  const words = wordsOf(text).map(hashWord);
+  if (words.length < 2) return Int32Array.from(words);
+  const pairs = new Set<number>();
+  for (let i = 1; i < words.length; i++) pairs.add(mix(Math.imul(words[i - 1]!, 31) ^ words[i]!));
+  return Int32Array.from(pairs);
+}
+
+function boilerplate(shingles: readonly Int32Array[]): (shingle: number) => boolean {
+  const counts = new Uint32Array(COUNTERS);
+  for (const list of shingles) for (const s of list) counts[(s >>> 0) % COUNTERS]!++;
+  const limit = Math.max(20, BOILERPLATE * shingles.length);
+  return (s) => counts[(s >>> 0) % COUNTERS]! > limit;
+}
+
+function withoutBoilerplate(all: Int32Array, isBoilerplate: (shingle: number) => boolean): Int32Array {
+  const own = all.filter((s) => !isBoilerplate(s));
+  // A row of nothing but boilerplate is compared by that.
+  return own.length > 0 ? own : all;
+}
+
+function signature(shingles: Int32Array): Int32Array {
+  const EMPTY = 0x7fffffff;
+  const bins = new Int32Array(BINS).fill(EMPTY);
+  for (const s of shingles) {
+    const h = mix(s ^ 0x5bd1e995);
+    const bin = h & (BINS - 1);
+    const value = h >> 7;
+    if (value < bins[bin]!) bins[bin] = value;
+  }
+  if (shingles.length === 0) return bins;
+  const filled = bins.slice();
+  for (let k = 0; k < BINS; k++) {
+    let step = 0;
+    while (bins[(k + step) % BINS] === EMPTY) step++;
+    // The distance goes in, so that two texts agree here only if the holes agree as well.
+    if (step > 0) filled[k] = mix(bins[(k + step) % BINS]! + Math.imul(step, 0x9e3779b1));
+  }
+  return filled;
+}
+
+function hashWord(word: string): number {
+  let h = 0x811c9dc5;
+  for (let i = 0; i < word.length; i++) h = Math.imul(h ^ word.charCodeAt(i), 0x01000193);
+  return h;
+}
+
+/** The finaliser of MurmurHash3. */
+function mix(x: number): number {
+  let h = x | 0;
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
+  return h ^ (h >>> 16);
+}
+
+function find(parents: Int32Array, i: number): number {
+  let root = i;
+  while (parents[root] !== root) root = parents[root]!;
+  for (let at = i; at !== root; ) {
+    const next = parents[at]!;
+    parents[at] = root;
+    at = next;
+  }
+  return root;
+}
+
+function join(parents: Int32Array, i: number, j: number): void {
+  const a = find(parents, i);
+  const b = find(parents, j);
+  parents[Math.max(a, b)] = Math.min(a, b);
+}
+
+function numbered(parents: Int32Array): Int32Array {
+  const numbers = new Map<number, number>();
+  return parents.map((_, i) => {
+    const root = find(parents, i);
+    if (!numbers.has(root)) numbers.set(root, numbers.size);
+    return numbers.get(root)!;
+  });
+}

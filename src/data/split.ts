@@ -1,0 +1,185 @@
+import { TunesmithError } from '../errors/index.ts';
+import { permutation } from '../math/random.ts';
+import { createFindingLog, type FindingGroup } from './check.ts';
+import type { Row } from './row.ts';
+import { groupSimilar, joinByKey, wordsOf } from './similar.ts';
+
+/** Where validation rows come from. */
+export type Validation =
+  /** A tenth of the rows, at most 400. */
+  | { readonly kind: 'auto' }
+  /** A share of the rows, above 0 and below 1. */
+  | { readonly kind: 'share'; readonly share: number }
+  /** Rows of a file of their own. */
+  | { readonly kind: 'rows'; readonly rows: readonly Row[] }
+  | { readonly kind: 'none' };
+
+/** The rows by what they are used for. */
+export interface Split {
+  readonly train: readonly Row[];
+  /** Selects: early stopping, the best checkpoint. */
+  readonly select: readonly Row[];
+  /** Reports: read once, at the end. */
+  readonly report: readonly Row[];
+  /** What the reader of the figures should know, such as too few rows. */
+  readonly notes: readonly string[];
+  readonly findings: readonly FindingGroup[];
+}
+
+/** How rows are split. */
+export interface SplitOptions {
+  readonly validation: Validation;
+  readonly seed: number;
+}
+
+/** Rows from which an automatic split is made, its share, and its largest size. */
+const AUTO = { fewest: 20, share: 0.1, most: 400 };
+/** Rows of a part below which its figures are rough. */
+const FEW = 20;
+
+/**
+ * Splits rows into train, select and report. A function of (rows, options). Near-duplicates (and rows with the same prompt) come into the
+ * same part; each part keeps the order of the rows.
+ *
+ * @throws DATA_SPLIT_TOO_SMALL if a share that was asked for leaves a part empty
+ */
+export function splitRows(rows: readonly Row[], { validation, seed }: SplitOptions): Split {
+  switch (validation.kind) {
+    case 'none':
+      return {
+        train: rows,
+        select: [],
+        report: [],
+        notes: ['no rows are held out: nothing says whether it learned.'],
+        findings: [],
+      };
+    case 'rows':
+      return splitGiven(rows, validation.rows, seed);
+    case 'auto': {
+      if (rows.length >= AUTO.fewest) {
+        const wanted = Math.min(AUTO.most, Math.max(2, Math.round(AUTO.share * rows.length)));
+        return splitShare(rows, wanted, seed);
+      }
+      const note = `${rows.length} rows are too few to hold some out (${AUTO.fewest} are needed): nothing says whether it learned. Give validation rows with --valid FILE.`;
+      return { train: rows, select: [], report: [], notes: [note], findings: [] };
+    }
+    case 'share': {
+      const wanted = Math.round(validation.share * rows.length);
+      const split = splitShare(rows, wanted, seed);
+      if (split.train.length > 0 && split.select.length > 0 && split.report.length > 0) return split;
+      throw new TunesmithError('DATA_SPLIT_TOO_SMALL', {
+        message: `a share of ${validation.share} of ${rows.length} rows gives ${split.train.length} to train, ${split.select.length} to select and ${split.report.length} to report.`,
+        fix: 'give another --valid FRACTION, a --valid FILE, or --valid none.',
+      });
+    }
+    default:
+      return validation satisfies never;
+  }
+}
+
+type Part = 'train' | 'select' | 'report';
+
+function splitShare(rows: readonly Row[], wanted: number, seed: number): Split {
+  const groups = groupRows(rows);
+  const parts = assign(groups, { select: Math.ceil(wanted / 2), report: Math.floor(wanted / 2) }, seed);
+  const of = (part: Part) => rows.filter((_, i) => parts[groups[i]!] === part);
+  const split = { train: of('train'), select: of('select'), report: of('report') };
+  const held = split.select.length + split.report.length;
+  const notes = sizeNotes(split);
+  if (held < wanted / 2) {
+    const kinds = new Set(groups).size;
+    notes.push(
+      `most rows are near-duplicates (${kinds} kinds among ${rows.length} rows), so only ${held} could be held out.`,
+    );
+  }
+  return { ...split, notes, findings: [] };
+}
+
+function splitGiven(train: readonly Row[], held: readonly Row[], seed: number): Split {
+  const groups = groupRows(held);
+  const half = { select: Math.ceil(held.length / 2), report: Math.floor(held.length / 2) };
+  const parts = assign(groups, half, seed);
+  // Here there is no training part to fall back on: what fits nowhere goes to the report.
+  const select = held.filter((_, i) => parts[groups[i]!] === 'select');
+  const report = held.filter((_, i) => parts[groups[i]!] !== 'select');
+  const split = { train, select, report };
+  return { ...split, notes: sizeNotes(split), findings: overlap(train, held) };
+}
+
+/** Groups in random order, each into the part that is furthest from its wanted size and has room for it; the rest trains. */
+function assign(groups: Int32Array, wanted: Readonly<Record<'select' | 'report', number>>, seed: number): Part[] {
+  const sizes: number[] = [];
+  for (const g of groups) sizes[g] = (sizes[g] ?? 0) + 1;
+  const parts = sizes.map((): Part => 'train');
+  const room = { ...wanted };
+  for (const g of permutation(seed, 'split', 0, sizes.length)) {
+    const part = room.select >= room.report ? 'select' : 'report';
+    const other = part === 'select' ? 'report' : 'select';
+    const size = sizes[g]!;
+    const chosen = size <= room[part] ? part : size <= room[other] ? other : undefined;
+    if (chosen === undefined) continue;
+    parts[g] = chosen;
+    room[chosen] -= size;
+  }
+  return parts;
+}
+
+function groupRows(rows: readonly Row[]): Int32Array {
+  const groups = groupSimilar(rows.map(rowText));
+  // A prompt of many rows is an instruction ("Summarise:"), not the same question asked twice.
+  return joinByKey(groups, rows.map(promptKey), Math.max(10, Math.floor(rows.length * 0.05)));
+}
+
+function overlap(train: readonly Row[], held: readonly Row[]): FindingGroup[] {
+  const groups = groupRows([...train, ...held]);
+  const trained = new Map<number, Row>();
+  for (const [i, row] of train.entries()) if (!trained.has(groups[i]!)) trained.set(groups[i]!, row);
+  const log = createFindingLog();
+  for (const [i, row] of held.entries()) {
+    const twin = trained.get(groups[train.length + i]!);
+    if (twin === undefined) continue;
+    const message = `is nearly the same as ${twin.source.file}:${twin.source.line}, which is trained.`;
+    log.add({ code: 'DATA_VALID_OVERLAP', ...row.source, message });
+  }
+  return log.groups();
+}
+
+function sizeNotes({ select, report }: Pick<Split, 'select' | 'report'>): string[] {
+  const notes: string[] = [];
+  for (const [name, part] of [
+    ['select', select],
+    ['report', report],
+  ] as const) {
+    if (part.length < FEW)
+      notes.push(`the part that ${name}s has ${part.length} rows, fewer than ${FEW}: its figures are rough.`);
+  }
+  return notes;
+}
+
+/** All text of a row, for comparison. */
+function rowText(row: Row): string {
+  switch (row.kind) {
+    case 'messages':
+      return row.messages
+        .filter((m) => m.role !== 'system')
+        .map((m) => `${m.content} ${m.tool_calls === undefined ? '' : JSON.stringify(m.tool_calls)}`)
+        .join('\n');
+    case 'prompt':
+      return `${row.prompt}\n${row.completion}`;
+    case 'text':
+      return row.text;
+    case 'ids':
+      return row.ids.join(' ');
+    default:
+      return row satisfies never;
+  }
+}
+
+/** What is asked; rows that ask nothing differ in their place. */
+function promptKey(row: Row): string {
+  const own = `${row.source.file}:${row.source.line}`;
+  if (row.kind === 'prompt') return `prompt ${wordsOf(row.prompt).join(' ')}`;
+  if (row.kind !== 'messages') return own;
+  const asked = row.messages.filter((m) => m.role === 'user' || m.role === 'tool');
+  return asked.length === 0 ? own : `asked ${wordsOf(asked.map((m) => m.content).join('\n')).join(' ')}`;
+}

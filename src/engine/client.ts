@@ -1,6 +1,6 @@
-import { type Graph, inputTypes, outputTypes } from '../graph/index.ts';
+import { type Graph, inputTypes, outputTypes, type TensorType } from '../graph/index.ts';
 import type { HostTensor } from '../tensor/tensor.ts';
-import type { Engine, EngineStats, Handle, Handles, Program, StoredSource } from './engine.ts';
+import type { Engine, EngineStats, Handle, Handles, Program, UploadSource } from './engine.ts';
 import type { HostReply, HostRequest } from './protocol.ts';
 
 /** A way to a host: another process, or an object in this one. */
@@ -31,16 +31,17 @@ export function createEngineClient(name: Engine['name'], device: Engine['device'
     else waiting?.resolve(reply.value);
   });
   transport.onGone((reason) => {
-    gone = reason;
+    gone ??= reason;
     for (const { reject } of pending.values()) reject(reason);
     pending.clear();
   });
+  // What is queued for a host that is gone is dropped in silence: the next read or sync says why.
   const send = (request: HostRequest) => {
-    if (gone !== undefined) throw gone;
-    transport.send(request);
+    if (gone === undefined) transport.send(request);
   };
   const ask = <T>(make: (request: number) => HostRequest): Promise<T> =>
     new Promise<T>((resolve, reject) => {
+      if (gone !== undefined) return reject(gone);
       const request = nextId++;
       pending.set(request, { resolve: resolve as (value: unknown) => void, reject });
       send(make(request));
@@ -58,20 +59,23 @@ export function createEngineClient(name: Engine['name'], device: Engine['device'
       send({ kind: 'compile', program: program.id, graph });
       return program;
     },
-    upload(tensor: HostTensor | StoredSource): Handle {
-      const dtype = 'stored' in tensor ? 'f32' : tensor.dtype;
-      const handle = { id: nextId++, dtype, shape: tensor.shape };
-      send({ kind: 'upload', handle: handle.id, tensor });
+    upload(source: UploadSource): Handle {
+      const dtype = 'dtype' in source ? source.dtype : 'f32';
+      const handle = { id: nextId++, dtype, shape: source.shape };
+      send({ kind: 'upload', handle: handle.id, source });
       return handle;
     },
     run(program: Program, inputs: Handles, into: Handles = {}): Record<string, Handle> {
+      const taken = Object.keys(program.inputs).map((input) => [input, inputOf(inputs, input, program).id] as const);
+      const used = new Set(taken.map(([, id]) => id));
       const outputs: Record<string, Handle> = {};
-      for (const [output, type] of Object.entries(program.outputs))
-        outputs[output] = into[output] ?? { id: nextId++, ...type };
+      for (const [output, type] of Object.entries(program.outputs)) {
+        outputs[output] = target(into[output], output, type, used) ?? { id: nextId++, ...type };
+      }
       send({
         kind: 'run',
         program: program.id,
-        inputs: Object.keys(program.inputs).map((input) => [input, inputOf(inputs, input, program).id]),
+        inputs: taken,
         outputs: Object.entries(outputs).map(([output, handle]) => [output, handle.id]),
       });
       return outputs;
@@ -88,10 +92,23 @@ export function createEngineClient(name: Engine['name'], device: Engine['device'
 
 function inputOf(inputs: Handles, name: string, program: Program): Handle {
   const handle = inputs[name];
-  const type = program.inputs[name]!;
   if (handle === undefined) throw new Error(`internal: program ${program.id} needs input ${name}`);
-  if (handle.dtype !== type.dtype || String(handle.shape) !== String(type.shape)) {
-    throw new Error(`internal: input ${name} is ${handle.dtype}[${handle.shape}], not ${type.dtype}[${type.shape}]`);
-  }
+  expectType(`input ${name}`, handle, program.inputs[name]!);
   return handle;
+}
+
+/** A handle to write into must fit, and be neither read nor written a second time by the same run. */
+function target(handle: Handle | undefined, name: string, type: TensorType, used: Set<number>): Handle | undefined {
+  if (handle === undefined) return undefined;
+  expectType(`output ${name}`, handle, type);
+  if (used.has(handle.id))
+    throw new Error(`internal: output ${name} is written into a handle that the run already uses`);
+  used.add(handle.id);
+  return handle;
+}
+
+function expectType(what: string, given: TensorType, type: TensorType): void {
+  if (given.dtype !== type.dtype || String(given.shape) !== String(type.shape)) {
+    throw new Error(`internal: ${what} is ${given.dtype}[${given.shape}], not ${type.dtype}[${type.shape}]`);
+  }
 }

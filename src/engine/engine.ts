@@ -1,5 +1,6 @@
 import type { Graph, TensorType } from '../graph/index.ts';
 import type { StoredTensor } from '../io/stored.ts';
+import type { Stream } from '../math/random.ts';
 import type { HostTensor, Shape } from '../tensor/tensor.ts';
 
 /** A tensor that lives where the engine likes it. */
@@ -20,6 +21,15 @@ export interface StoredSource {
   readonly shape: Shape;
 }
 
+/** A dropout mask that the engine draws itself: 0 with probability `share`, else 1 / (1 - share). A function of its fields alone. */
+export interface DropoutSource {
+  readonly dropout: Stream & { readonly share: number };
+  readonly shape: Shape;
+}
+
+/** What can be uploaded. */
+export type UploadSource = HostTensor | StoredSource | DropoutSource;
+
 /** Handles by input or output name. */
 export type Handles = Readonly<Record<string, Handle>>;
 
@@ -32,7 +42,7 @@ export interface Engine {
   readonly device: 'cpu' | 'webgpu';
   /** Equal graphs are compiled once. */
   compile(graph: Graph): Program;
-  upload(tensor: HostTensor | StoredSource): Handle;
+  upload(source: UploadSource): Handle;
   /**
    * Runs a program. Inputs that it does not have are ignored, so that one record can serve several programs.
    * Results are written into the handles of `into` where given (they must not be inputs of the same run), else into new ones.

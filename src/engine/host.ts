@@ -1,7 +1,8 @@
 import { type Graph, outputTypes, type TensorType } from '../graph/index.ts';
 import { readStored } from '../io/read-stored.ts';
+import { fillDropout } from '../math/random.ts';
 import { type HostTensor, sizeOf } from '../tensor/tensor.ts';
-import type { EngineStats, StoredSource } from './engine.ts';
+import type { EngineStats, UploadSource } from './engine.ts';
 import type { HostReply, HostRequest } from './protocol.ts';
 
 /** A compiled graph of a driver. Results are written into `outputs`. */
@@ -49,18 +50,25 @@ export function createHost(driver: Driver): { handle(request: HostRequest): Prom
   };
 
   async function run(request: Extract<HostRequest, { kind: 'run' }>): Promise<void> {
-    const session = await sessionOf(request.program);
-    const types = programs.get(request.program)!.outputs;
     const inputs: Record<string, HostTensor> = {};
     for (const [name, id] of request.inputs) inputs[name] = tensorOf(id);
+    const session = await sessionOf(request.program);
+    const types = programs.get(request.program)!.outputs;
     const outputs: Record<string, HostTensor> = {};
+    const fresh = new Map<number, HostTensor>();
     for (const [name, id] of request.outputs) {
-      const type = types[name]!;
-      outputs[name] = handles.get(id) ?? buffers.take(type);
-      handles.set(id, outputs[name]);
+      const known = handles.get(id);
+      outputs[name] = known ?? buffers.take(types[name]!);
+      if (known === undefined) fresh.set(id, outputs[name]);
     }
     const start = performance.now();
-    await session.run(inputs, outputs);
+    try {
+      await session.run(inputs, outputs);
+    } catch (error) {
+      for (const tensor of fresh.values()) buffers.give(tensor);
+      throw error;
+    }
+    for (const [id, tensor] of fresh) handles.set(id, tensor); // only now: a failed run makes no handles
     runMs[request.program] = (runMs[request.program] ?? 0) + performance.now() - start;
   }
 
@@ -88,7 +96,7 @@ export function createHost(driver: Driver): { handle(request: HostRequest): Prom
         });
         return undefined;
       case 'upload':
-        handles.set(request.handle, 'stored' in request.tensor ? load(request.tensor) : request.tensor);
+        handles.set(request.handle, materialise(request.source));
         return undefined;
       case 'run':
         return run(request);
@@ -113,15 +121,16 @@ export function createHost(driver: Driver): { handle(request: HostRequest): Prom
   return {
     async handle(request) {
       const answers = 'request' in request;
-      if (failure !== undefined && !answers) return undefined;
       try {
-        if (failure !== undefined) throw new Error(failure);
+        if (failure !== undefined && answers) throw new Error(failure);
+        // What follows a failure is skipped, but programs and handles stay as the client believes them to be.
+        if (failure !== undefined && request.kind === 'run') return undefined;
         const value = await serve(request);
         return answers ? { request: request.request, value } : undefined;
       } catch (error) {
         const message = error instanceof Error ? error.message : String(error);
         if (!answers) {
-          failure = message;
+          failure ??= message;
           return undefined;
         }
         failure = undefined;
@@ -131,8 +140,13 @@ export function createHost(driver: Driver): { handle(request: HostRequest): Prom
   };
 }
 
-function load(source: StoredSource): HostTensor {
+function materialise(source: UploadSource): HostTensor {
+  if ('dtype' in source) return source;
   const data = new Float32Array(sizeOf(source.shape));
+  if ('dropout' in source) {
+    fillDropout(data, source.dropout.share, source.dropout);
+    return { dtype: 'f32', shape: source.shape, data };
+  }
   let from = 0;
   for (const stored of source.stored) {
     const n = sizeOf(stored.shape);

@@ -1,4 +1,4 @@
-export type { Engine, EngineStats, Handle, Handles, Program, StoredSource } from './engine.ts';
+export type { Engine, EngineStats, Handle, Handles, Program, StoredSource, UploadSource } from './engine.ts';
 export type { OrtOptions } from './ort/driver.ts';
 export { openOrt, openOrtHere } from './ort/open.ts';
 export { evaluate } from './reference/evaluate.ts';

@@ -1,11 +1,10 @@
 import type { Graph } from '../graph/index.ts';
-import type { HostTensor } from '../tensor/tensor.ts';
-import type { StoredSource } from './engine.ts';
+import type { UploadSource } from './engine.ts';
 
 /** What a client asks of the process that computes. Plain data. */
 export type HostRequest =
   | { readonly kind: 'compile'; readonly program: number; readonly graph: Graph }
-  | { readonly kind: 'upload'; readonly handle: number; readonly tensor: HostTensor | StoredSource }
+  | { readonly kind: 'upload'; readonly handle: number; readonly source: UploadSource }
   | {
       readonly kind: 'run';
       readonly program: number;

@@ -17,8 +17,8 @@ const OPTIMIZATION = { off: 0, on: 99 } as const;
  */
 export async function openCDriver(options: OrtOptions): Promise<Driver | undefined> {
   process.env.ORT_DISABLE_TELEMETRY = '1';
-  const api = await loadCApi();
-  if (api === undefined || options.device !== 'cpu') return undefined;
+  const api = options.device === 'cpu' ? await loadCApi() : undefined;
+  if (api === undefined) return undefined;
   const threading = api.create('CreateThreadingOptions');
   api.call('SetGlobalIntraOpNumThreads', threading, options.threads);
   const env = api.create('CreateEnvWithGlobalThreadPools', LOG_ERRORS_ONLY, 'tunesmith', threading);

@@ -10,6 +10,8 @@ export interface OrtOptions {
   readonly threads: number;
   /** ONNX Runtime's graph optimisation; gradients are checked with it off and on. */
   readonly optimize: 'off' | 'on';
+  /** The way to the library; default: its C API where koffi and the device allow it, else the Node binding. */
+  readonly driver?: 'c-api' | 'binding';
   /** Folder that profiles of every session are written to. */
   readonly profile?: string;
 }

@@ -1,6 +1,7 @@
 import { createHost } from '../host.ts';
 import type { HostReply, HostRequest } from '../protocol.ts';
-import { type OrtOptions, openOrtDriver } from './driver.ts';
+import type { OrtOptions } from './driver.ts';
+import { openDriver } from './drivers.ts';
 
 /**
  * Entry of the engine process: serves requests in order until its parent is gone.
@@ -9,7 +10,7 @@ import { type OrtOptions, openOrtDriver } from './driver.ts';
 async function main(): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGBREAK'] as const) process.on(signal, () => {});
   const options = JSON.parse(process.argv[2]!) as OrtOptions;
-  const host = createHost(await openOrtDriver(options));
+  const host = createHost(await openDriver(options));
   let last: Promise<void> = Promise.resolve();
   process.on('message', (request) => {
     last = last.then(async () => {

@@ -5,11 +5,12 @@ import type { Engine } from '../engine.ts';
 import { createHost } from '../host.ts';
 import { localTransport } from '../local.ts';
 import type { HostReply } from '../protocol.ts';
-import { type OrtOptions, openOrtDriver } from './driver.ts';
+import type { OrtOptions } from './driver.ts';
+import { openDriver } from './drivers.ts';
 
 /** ONNX Runtime in this process: for tests; its runs block the event loop. */
 export async function openOrtHere(options: OrtOptions): Promise<Engine> {
-  return createEngineClient('ort', options.device, localTransport(createHost(await openOrtDriver(options))));
+  return createEngineClient('ort', options.device, localTransport(createHost(await openDriver(options))));
 }
 
 /** ONNX Runtime in a process of its own, so that the caller's event loop stays free and a crash of native code is an error. */
@@ -39,14 +40,17 @@ function processTransport(child: ChildProcess): Transport {
   let closing = false;
   return {
     send: (request) => {
-      child.send(request);
+      // With a callback a lost process is no unhandled 'error' event; 'exit' tells of it.
+      child.send(request, () => {});
     },
     onReply: (listener) => {
       child.on('message', (reply) => listener(reply as HostReply));
     },
     onGone: (listener) => {
+      child.on('error', (error) => listener(new Error(`internal: the engine process: ${error.message}`)));
       child.on('exit', (code, signal) => {
-        if (!closing) listener(new Error(`internal: the engine process ended (${signal ?? `code ${code}`})`));
+        const how = closing ? 'was closed' : `process ended (${signal ?? `code ${code}`})`;
+        listener(new Error(`internal: the engine ${how}`));
       });
     },
     close: () =>
@@ -54,7 +58,7 @@ function processTransport(child: ChildProcess): Transport {
         closing = true;
         if (child.exitCode !== null || child.signalCode !== null) return resolve();
         child.once('exit', () => resolve());
-        child.disconnect();
+        if (child.connected) child.disconnect();
       }),
   };
 }

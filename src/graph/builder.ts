@@ -29,7 +29,6 @@ export interface Builder {
   sqrt(a: Value): Value;
   sigmoid(a: Value): Value;
   silu(a: Value): Value;
-  toFloat(a: Value): Value;
   reshape(a: Value, shape: Shape): Value;
   transpose(a: Value, perm: readonly number[]): Value;
   slice(a: Value, attrs: { axis: number; start: number; end: number }): Value;
@@ -85,7 +84,6 @@ export function createBuilder(): Builder {
     sqrt: (a) => push('sqrt', [a], {}),
     sigmoid: (a) => push('sigmoid', [a], {}),
     silu: (a) => push('silu', [a], {}),
-    toFloat: (a) => push('toFloat', [a], {}),
     reshape: (a, shape) => (sameShape(a.shape, shape) ? a : push('reshape', [a], { shape })),
     transpose: (a, perm) => push('transpose', [a], { perm }),
     slice: (a, attrs) => (attrs.start === 0 && attrs.end === a.shape[attrs.axis] ? a : push('slice', [a], attrs)),

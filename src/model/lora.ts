@@ -1,5 +1,5 @@
 // Shape legend: N tokens, R LoRA rank
-import type { Builder, Value } from '../graph/index.ts';
+import type { Builder } from '../graph/index.ts';
 import type { Linear, LinearModule } from './llama.ts';
 
 /** One adapted linear module of a layer; scale is alpha / rank (or alpha / sqrt(rank) for rsLoRA, arXiv:2312.03732). */
@@ -21,12 +21,12 @@ export function baseLinear(g: Builder, modules: readonly LinearModule[]): Linear
 /**
  * Linear modules with a LoRA update where `adapted` names one: W x + scale * B A x (Hu et al. 2021, arXiv:2106.09685).
  * Inputs `<module>.lora_A.weight` [rank, in] and `<module>.lora_B.weight` [out, rank]; with dropout also
- * `<module>.dropout` u8 [N, in], whose kept elements are scaled by 1 / (1 - dropout).
+ * `<module>.dropout` [N, in]: 0 for a dropped element, 1 / (1 - dropout) for a kept one.
  */
 export function loraLinear(
   g: Builder,
   modules: readonly LinearModule[],
-  { adapted, dropout }: { readonly adapted: ReadonlyMap<string, LoraModule>; readonly dropout: number },
+  { adapted, dropout }: { readonly adapted: ReadonlyMap<string, LoraModule>; readonly dropout: boolean },
 ): Linear {
   const base = baseLinear(g, modules);
   const sizes = new Map(modules.map((m) => [m.module, m]));
@@ -37,13 +37,8 @@ export function loraLinear(
     const { in: width, out } = sizes.get(module)!;
     const a_RI = g.input(`${module}.lora_A.weight`, [lora.rank, width]);
     const b_OR = g.input(`${module}.lora_B.weight`, [out, lora.rank]);
-    const kept = dropout === 0 ? x : dropped(g, module, x, dropout);
+    const kept = dropout ? g.mul(x, g.input(`${module}.dropout`, x.shape)) : x;
     const down_NR = g.matMul(kept, a_RI, { transB: true });
     return g.add(y, g.matMul(down_NR, b_OR, { transB: true, alpha: lora.scale }));
   };
-}
-
-function dropped(g: Builder, module: string, x: Value, dropout: number): Value {
-  const keep = g.toFloat(g.input(`${module}.dropout`, x.shape, 'u8'));
-  return g.mul(x, g.mul(keep, g.scalar(1 / (1 - dropout))));
 }

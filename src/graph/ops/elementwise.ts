@@ -1,7 +1,7 @@
 import { sizeOf } from '../../tensor/tensor.ts';
 import type { Builder } from '../builder.ts';
 import type { Value } from '../graph.ts';
-import type { Op, RefTensor, Vjp } from '../op.ts';
+import type { Op, Vjp } from '../op.ts';
 import { broadcastShape, broadcastStrides, walk } from '../shapes.ts';
 
 type NoAttrs = Record<string, never>;
@@ -92,12 +92,4 @@ export const silu: Op<NoAttrs> = {
   vjp: (g, dy, [x], y) => [g.mul(g.mul(dy, g.sigmoid(x!)), g.add(g.sub(x!, y), g.scalar(1)))],
   emit: (e, [x]) => e.node('Div', [x!, e.node('Add', [e.f32([1], []), e.node('Exp', [e.node('Neg', [x!])])])]),
   reference: ([a]) => a!.data.map((x) => x / (1 + Math.exp(-x))),
-};
-
-/** Reads a u8 input (a dropout mask) as float32. */
-export const toFloat: Op<NoAttrs> = {
-  shape: ([a]) => ({ dtype: 'f32', shape: a!.shape }),
-  vjp: 'integer',
-  emit: (e, inputs) => e.node('Cast', inputs, { to: 1 }),
-  reference: ([a]) => Float64Array.from((a as RefTensor).data),
 };

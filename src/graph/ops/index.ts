@@ -22,7 +22,6 @@ export const OPS = {
   sqrt: elementwise.sqrt,
   sigmoid: elementwise.sigmoid,
   silu: elementwise.silu,
-  toFloat: elementwise.toFloat,
   reshape: shapes.reshape,
   transpose: shapes.transpose,
   slice: shapes.slice,

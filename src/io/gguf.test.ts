@@ -97,6 +97,19 @@ describe('readGguf', () => {
     expect(readGguf(path).metadata.tokens).toEqual(tokens);
   });
 
+  it('reads values that straddle the steps in which the header is read', () => {
+    const path = join(folder, 'steps.gguf');
+    const before = head(0, 3).length + text('pad').length + 4 + 8;
+    for (let back = 0; back < 40; back++) {
+      const pad = 'x'.repeat(2 ** 20 - before - back);
+      const fields = { pad: ['string', pad], b: ['u32', 7], c: ['u64', 2 ** 40] } as const;
+      const metadata = Object.fromEntries(Object.entries(fields).map(([key, [type, value]]) => [key, { type, value }]));
+      writeGguf(path, { metadata, tensors: [] });
+      const read = readGguf(path).metadata;
+      expect([read.pad === pad, read.b, read.c]).toEqual([true, 7, 2 ** 40]);
+    }
+  });
+
   const big = 2n ** 62n;
   it.each<[string, () => string, RegExp]>([
     ['an empty file', () => rawFile(Buffer.alloc(0)), /GGUF_HEADER is cut short/],

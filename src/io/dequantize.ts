@@ -44,16 +44,12 @@ export function dequantize(
       decodeWide(type, source, from, target, to, values);
       return;
     case 'Q4_0':
-      decodeQ4(source, from, target, to, blocks, false);
-      return;
     case 'Q4_1':
-      decodeQ4(source, from, target, to, blocks, true);
+      decodeQ4(source, from, target, to, blocks, type === 'Q4_1');
       return;
     case 'Q5_0':
-      decodeQ5(source, from, target, to, blocks, false);
-      return;
     case 'Q5_1':
-      decodeQ5(source, from, target, to, blocks, true);
+      decodeQ5(source, from, target, to, blocks, type === 'Q5_1');
       return;
     case 'Q8_0':
       decodeQ8(source, from, target, to, blocks);

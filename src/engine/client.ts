@@ -65,6 +65,14 @@ export function createEngineClient(name: Engine['name'], device: Engine['device'
       send({ kind: 'upload', handle: handle.id, source });
       return handle;
     },
+    allocate(shape) {
+      const handle: Handle = { id: nextId++, dtype: 'f32', shape };
+      send({ kind: 'allocate', handle: handle.id, shape });
+      return handle;
+    },
+    copy(source, sourceOffset, target, targetOffset, count) {
+      send({ kind: 'copy', source: source.id, sourceOffset, target: target.id, targetOffset, count });
+    },
     run(program: Program, inputs: Handles, into: Handles = {}): Record<string, Handle> {
       const taken = Object.keys(program.inputs).map((input) => [input, inputOf(inputs, input, program).id] as const);
       const used = new Set(taken.map(([, id]) => id));

@@ -43,6 +43,10 @@ export interface Engine {
   /** Equal graphs are compiled once. */
   compile(graph: Graph): Program;
   upload(source: UploadSource): Handle;
+  /** A new float32 tensor of zeros. */
+  allocate(shape: Shape): Handle;
+  /** Copies `count` elements between float32 tensors; offsets count elements too. */
+  copy(source: Handle, sourceOffset: number, target: Handle, targetOffset: number, count: number): void;
   /**
    * Runs a program. Inputs that it does not have are ignored, so that one record can serve several programs.
    * Results are written into the handles of `into` where given (they must not be inputs of the same run), else into new ones.

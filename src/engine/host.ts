@@ -98,6 +98,11 @@ export function createHost(driver: Driver): { handle(request: HostRequest): Prom
       case 'upload':
         handles.set(request.handle, materialise(request.source));
         return undefined;
+      case 'allocate':
+        handles.set(request.handle, zeros(buffers.take({ dtype: 'f32', shape: request.shape })));
+        return undefined;
+      case 'copy':
+        return copyElements(request, tensorOf(request.source), tensorOf(request.target));
       case 'run':
         return run(request);
       case 'release':
@@ -124,7 +129,7 @@ export function createHost(driver: Driver): { handle(request: HostRequest): Prom
       try {
         if (failure !== undefined && answers) throw new Error(failure);
         // What follows a failure is skipped, but programs and handles stay as the client believes them to be.
-        if (failure !== undefined && request.kind === 'run') return undefined;
+        if (failure !== undefined && (request.kind === 'run' || request.kind === 'copy')) return undefined;
         const value = await serve(request);
         return answers ? { request: request.request, value } : undefined;
       } catch (error) {
@@ -138,6 +143,21 @@ export function createHost(driver: Driver): { handle(request: HostRequest): Prom
       }
     },
   };
+}
+
+function zeros(tensor: HostTensor): HostTensor {
+  (tensor.data as Float32Array).fill(0);
+  return tensor;
+}
+
+function copyElements(move: Extract<HostRequest, { kind: 'copy' }>, source: HostTensor, target: HostTensor): void {
+  const { sourceOffset, targetOffset, count } = move;
+  const fits = (t: HostTensor, offset: number) => offset >= 0 && count >= 0 && offset + count <= t.data.length;
+  if (!fits(source, sourceOffset) || !fits(target, targetOffset)) {
+    throw new Error(`internal: copy of ${count} elements from ${sourceOffset} to ${targetOffset} leaves a tensor`);
+  }
+  const from = source.data as Float32Array;
+  (target.data as Float32Array).set(from.subarray(sourceOffset, sourceOffset + count), targetOffset);
 }
 
 function materialise(source: UploadSource): HostTensor {

@@ -1,10 +1,20 @@
 import type { Graph } from '../graph/index.ts';
+import type { Shape } from '../tensor/tensor.ts';
 import type { UploadSource } from './engine.ts';
 
 /** What a client asks of the process that computes. Plain data. */
 export type HostRequest =
   | { readonly kind: 'compile'; readonly program: number; readonly graph: Graph }
   | { readonly kind: 'upload'; readonly handle: number; readonly source: UploadSource }
+  | { readonly kind: 'allocate'; readonly handle: number; readonly shape: Shape }
+  | {
+      readonly kind: 'copy';
+      readonly source: number;
+      readonly sourceOffset: number;
+      readonly target: number;
+      readonly targetOffset: number;
+      readonly count: number;
+    }
   | {
       readonly kind: 'run';
       readonly program: number;

@@ -11,6 +11,9 @@ export interface CatalogueEntry {
  */
 export const CATALOGUE = {
   // cli
+  CLI_ARGUMENT: { exit: 2, rule: 'A command gets the arguments that its --help shows, no fewer and no more.' },
+  CLI_COMMAND_UNKNOWN: { exit: 2, rule: 'Commands are those that tunesmith --help lists.', fix: 'tunesmith --help' },
+  CLI_OPTION_CONFLICT: { exit: 2, rule: 'Options do not contradict each other, and each has an effect.' },
   CLI_OPTION_UNKNOWN: { exit: 2, rule: 'Options are those that --help lists.' },
   CLI_OPTION_VALUE: { exit: 2, rule: 'The value of an option is of its type and within its range.' },
   // data
@@ -98,6 +101,11 @@ export const CATALOGUE = {
   },
   DATA_WEIGHT: { exit: 2, rule: 'The weight of a message is 0 or 1, and only assistant messages have one.' },
   IMAGE_NOT_SUPPORTED: { exit: 2, rule: 'Rows hold text only.', fix: 'remove the rows with images, audio or files.' },
+  // config
+  CONFIG_AMBIGUOUS: { exit: 2, rule: 'A folder holds one tunesmith.config.*.' },
+  CONFIG_BROKEN: { exit: 2, rule: 'A config file can be loaded and holds one config.' },
+  CONFIG_KEY_UNKNOWN: { exit: 2, rule: 'Every key of a config is known.' },
+  CONFIG_VALUE: { exit: 2, rule: 'The value of a key is of its type and within its range.' },
   // downloads
   DOWNLOAD_CHECKSUM: {
     exit: 1,
@@ -172,6 +180,56 @@ export const CATALOGUE = {
   MODEL_CONFIG: { exit: 2, rule: 'A model has a complete configuration that its weights agree with.' },
   MODEL_UNSUPPORTED: { exit: 2, rule: 'A model is of an architecture that is computed exactly.' },
   MODEL_WEIGHTS: { exit: 2, rule: 'Weight files hold every tensor of the model in the shape that its config gives.' },
+  // tokenizers, templates and rendering
+  TEMPLATE_DROPS_MESSAGE: {
+    exit: 2,
+    rule: 'The chat template shows every message of a conversation.',
+    fix: 'take the message out of the row, or use a model whose template shows it.',
+  },
+  TEMPLATE_INVALID: { exit: 2, rule: 'A chat template is Jinja as transformers runs it.' },
+  TEMPLATE_MISSING: {
+    exit: 2,
+    rule: 'Conversations need a model with a chat template.',
+    fix: 'use an instruction-tuned model, or --format raw for prompts and answers without a template.',
+  },
+  TEMPLATE_NO_END_OF_TURN: {
+    exit: 2,
+    rule: 'The chat template ends an answer with a token of its own, so that the model can learn to stop.',
+    fix: 'use another chat template, or another model.',
+  },
+  TEMPLATE_NO_REASONING: {
+    exit: 2,
+    rule: 'A row with reasoning_content needs a chat template that shows it.',
+    fix: 'take reasoning_content out of the rows, or use a reasoning model.',
+  },
+  TEMPLATE_NO_TOOLS: {
+    exit: 2,
+    rule: 'A row with tools, tool calls or tool results needs a chat template that shows them.',
+    fix: 'take the tools out of the rows, or use a model that is made for tools.',
+  },
+  TEMPLATE_PROMPT_DIVERGES: {
+    exit: 2,
+    rule: 'An answer is trained under the prompt that serving shows before it.',
+    fix: 'give the answer with what the prompt opens (such as its reasoning), or use another chat template.',
+  },
+  TEMPLATE_REJECTED: {
+    exit: 2,
+    rule: 'Conversations have the order and the roles that the chat template accepts.',
+  },
+  TOKENIZER_INVALID: { exit: 2, rule: 'A model comes with a complete tokenizer.' },
+  TOKENIZER_NO_EOS: {
+    exit: 2,
+    rule: 'Training on text ends each text with the end-of-sequence token of the tokenizer.',
+  },
+  TOKENIZER_PRE_UNKNOWN: {
+    exit: 2,
+    rule: 'tokenizer.ggml.pre names a pre-tokenizer that is known, for another one would change the tokens.',
+    fix: "use the model's Hugging Face folder instead.",
+  },
+  TOKENIZER_UNSUPPORTED: {
+    exit: 2,
+    rule: 'Tokenizers are byte-level BPE or SentencePiece-style BPE.',
+  },
   // training
   TRAIN_DISK: { exit: 2, rule: 'There is room on the disk for the checkpoints of the run.' },
   TRAIN_MEMORY: { exit: 2, rule: 'The run fits into memory.' },

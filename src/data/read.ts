@@ -3,6 +3,7 @@ import { parquetReadObjects } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
 import { type ErrorCode, TunesmithError } from '../errors/index.ts';
 import { decodeText } from '../io/files.ts';
+import { jsonFault } from '../io/json-fault.ts';
 import { type ByteSource, type FileDigest, openBytes, type TextLine, textLines } from '../io/lines.ts';
 
 /** A record of a data file before anything is made of it, or what is wrong with it. */
@@ -85,9 +86,10 @@ async function* jsonLines(source: ByteSource): AsyncGenerator<RawRecord> {
 function parseLine(text: string, line: number): RawRecord {
   try {
     return { line, value: JSON.parse(text) as unknown };
-  } catch (error) {
+  } catch {
     const hint = /^\s*\[\s*$/.test(text) ? ' (an array over several lines belongs in a .json file)' : '';
-    return { line, code: 'DATA_JSON', message: `is not JSON: ${reason(error)}${hint}.` };
+    const fault = jsonFault(text);
+    return { line, code: 'DATA_JSON', message: `is not JSON at column ${fault?.column}: ${fault?.reason}${hint}.` };
   }
 }
 
@@ -103,15 +105,15 @@ async function* jsonFile(source: ByteSource, path: string): AsyncGenerator<RawRe
   let value: unknown;
   try {
     value = JSON.parse(text);
-  } catch (error) {
+  } catch {
     const lines = text.split(/\r?\n/);
     if (isObjectLine(lines[0]!)) {
       for (const [i, line] of lines.entries()) if (line.trim() !== '') yield parseLine(line, i + 1);
       return;
     }
-    const at = /at position (\d+)/.exec(reason(error))?.[1];
-    const line = at === undefined ? lines.length : text.slice(0, Number(at)).split('\n').length;
-    yield { line, code: 'DATA_JSON', message: `is not JSON: ${reason(error)}.` };
+    const fault = jsonFault(text);
+    const message = `is not JSON at column ${fault?.column}: ${fault?.reason}.`;
+    yield { line: fault?.line ?? 1, code: 'DATA_JSON', message };
     return;
   }
   const records = Array.isArray(value) ? value : [value];

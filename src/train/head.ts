@@ -1,0 +1,77 @@
+// Shape legend: N tokens, D model width, V vocabulary, C positions of one chunk
+import { type Builder, backward, createBuilder, finishGraph, type Graph, type Value } from '../graph/index.ts';
+
+/** Sizes of a loss head program. */
+export interface HeadShape {
+  readonly tokens: number;
+  readonly width: number;
+  readonly vocab: number;
+  readonly chunk: number;
+  readonly eps: number;
+}
+
+/** What a head program computes besides the loss. */
+export type HeadMode = 'loss' | 'gradient' | 'gradient-and-weights';
+
+/**
+ * Final norm, output projection and cross entropy at the positions where there is loss. Logits exist for one chunk of positions only.
+ *
+ * Inputs: `x` [N, D], `norm.weight` [D], `head.weight` [V, D], `position` and `target` [C] i32, `weight` [C, 1] (0 for padding).
+ * Output `nll` [C, 1]: -log p(target), not weighted. With `gradient` also `dx` [N, D], to which the chunk's part is added (input `dx.in`);
+ * with `gradient-and-weights` also `d.norm` [D] and `d.head` [V, D].
+ *
+ * The gradient of the logits, softmax - one-hot, is never formed: with e = exp(logits - max) and s = sum(e),
+ * it gives dh = (e W) / s - W[target].
+ */
+export function headGraph(shape: HeadShape, mode: HeadMode): Graph {
+  const { tokens, width, vocab, chunk, eps } = shape;
+  const g = createBuilder();
+  const x_ND = g.input('x', [tokens, width]);
+  const norm_D = g.input('norm.weight', [width]);
+  const head_VD = g.input('head.weight', [vocab, width]);
+  const position_C = g.input('position', [chunk], 'i32');
+  const target_C = g.input('target', [chunk], 'i32');
+  const picked_CD = g.gather(x_ND, position_C);
+  const h_CD = g.rmsNorm(picked_CD, norm_D, eps);
+
+  const logits_CV = g.matMul(h_CD, head_VD, { transB: true });
+  const max_C1 = g.reduceMax(logits_CV, [-1]);
+  const e_CV = g.exp(g.sub(logits_CV, max_C1));
+  const sum_C1 = g.reduceSum(e_CV, [-1]);
+  const targetRow_CD = g.gather(head_VD, target_C);
+  const targetLogit_C1 = g.reduceSum(g.mul(h_CD, targetRow_CD), [-1]);
+  const nll = g.sub(g.add(g.log(sum_C1), max_C1), targetLogit_C1);
+  if (mode === 'loss') return finishGraph(g, { nll });
+
+  const weight_C1 = g.input('weight', [chunk, 1]);
+  const scale_C1 = g.div(weight_C1, sum_C1);
+  const dh_CD = g.sub(g.mul(g.matMul(e_CV, head_VD), scale_C1), g.mul(targetRow_CD, weight_C1));
+  const outputs: Record<string, Value> = { nll };
+  const [dPicked, dNorm] = backward(g, [[h_CD, dh_CD]], [picked_CD, norm_D]);
+  outputs.dx = g.scatterAdd(g.input('dx.in', [tokens, width]), position_C, dPicked!);
+  if (mode === 'gradient-and-weights') {
+    outputs['d.norm'] = dNorm!;
+    outputs['d.head'] = headGradient(g, { e_CV, h_CD, scale_C1, weight_C1, head_VD, target_C });
+  }
+  return finishGraph(g, outputs);
+}
+
+function headGradient(
+  g: Builder,
+  v: Record<'e_CV' | 'h_CD' | 'scale_C1' | 'weight_C1' | 'head_VD' | 'target_C', Value>,
+): Value {
+  const soft_VD = g.matMul(v.e_CV, g.mul(v.h_CD, v.scale_C1), { transA: true });
+  return g.scatterAdd(soft_VD, v.target_C, g.neg(g.mul(v.h_CD, v.weight_C1)));
+}
+
+/** Bytes of logits that one chunk may have. */
+const LOGIT_BYTES = 64 * 2 ** 20;
+const UNIT = 32;
+
+/** Positions of each chunk: sizes come in multiples of 32, and a chunk's logits stay below 64 MiB. */
+export function headChunks(positions: number, vocab: number): number[] {
+  const most = Math.max(UNIT, Math.min(1024, Math.floor(LOGIT_BYTES / (4 * vocab) / UNIT) * UNIT));
+  const chunks: number[] = [];
+  for (let left = positions; left > 0; left -= most) chunks.push(Math.ceil(Math.min(left, most) / UNIT) * UNIT);
+  return chunks;
+}

@@ -1,0 +1,340 @@
+import type { MicroBatch } from '../data/index.ts';
+import type { Engine, Handle, Program } from '../engine/index.ts';
+import {
+  createBuilder,
+  finishGraph,
+  forwardProgram,
+  type Keep,
+  type Segment,
+  segmentPrograms,
+} from '../graph/index.ts';
+import type { AdapterHandles } from '../model/adapter-handles.ts';
+import type { Layout } from '../model/attention.ts';
+import type { BaseHandles } from '../model/base.ts';
+import { layerWeightNames } from '../model/base.ts';
+import type { ModelConfig } from '../model/config.ts';
+import { llamaLayer, llamaModules } from '../model/llama.ts';
+import { type LoraModule, loraLinear } from '../model/lora.ts';
+import { ropeTables } from '../model/rope.ts';
+import { f32, i32 } from '../tensor/tensor.ts';
+import { type HeadMode, headChunks, headGraph } from './head.ts';
+
+type Handles = Record<string, Handle>;
+
+/** A model in an engine, ready for forward and backward passes. Trained handles are replaced after each update. */
+export interface Network {
+  readonly engine: Engine;
+  readonly config: ModelConfig;
+  /** Inputs of each layer's programs: base weights and adapter together. */
+  readonly layers: Handles[];
+  /** `embed`, `norm`, `head`; for tied embeddings `head` is the same handle as `embed`. */
+  readonly outer: Handles;
+  readonly adapted: readonly ReadonlyMap<string, LoraModule>[];
+  readonly weights: 'lora' | 'full';
+  readonly keep: Keep;
+  readonly dropout: DropoutPlan | undefined;
+  readonly programs: Map<string, Program>;
+}
+
+/** Dropout of the adapters' inputs: a share, and the seed of its masks. */
+export interface DropoutPlan {
+  readonly share: number;
+  readonly seed: number;
+}
+
+/** What a network is made of. */
+export interface NetworkOptions {
+  readonly engine: Engine;
+  readonly base: BaseHandles;
+  readonly adapter?: AdapterHandles | undefined;
+  readonly weights: 'lora' | 'full';
+  readonly keep?: Keep;
+  readonly dropout?: DropoutPlan | undefined;
+}
+
+/** Puts base and adapter together. */
+export function createNetwork({ engine, base, adapter, weights, keep = 'matmul', dropout }: NetworkOptions): Network {
+  return {
+    engine,
+    config: base.config,
+    layers: base.layers.map((layer, i) => ({ ...layer, ...adapter?.layers[i] })),
+    outer: { embed: base.embed, norm: base.norm, head: base.head },
+    adapted: adapter?.spec.modules ?? base.layers.map(() => new Map()),
+    weights,
+    keep,
+    dropout,
+    programs: new Map(),
+  };
+}
+
+/** Names of the trained inputs of a layer. */
+export function trainedNames(net: Network, layer: number): string[] {
+  if (net.weights === 'full') return layerWeightNames(net.config);
+  return [...net.adapted[layer]!.keys()].flatMap((m) => [`${m}.lora_A.weight`, `${m}.lora_B.weight`]);
+}
+
+/** Results of one micro-batch: handles that the caller reads and releases. */
+export interface MicroStep {
+  /** -log p of each target, [C, 1] for each chunk of positions; padding at the end of a chunk is not to be counted. */
+  readonly nll: readonly Handle[];
+  /** Gradients of the summed loss, by trained name, for each layer. */
+  readonly layers: readonly Handles[];
+  /** Of `embed`, `norm`, `head` under full training. */
+  readonly outer: Handles;
+}
+
+/** Forward and backward pass over one micro-batch. `draw` numbers it within the run, for dropout. */
+export function microStep(
+  net: Network,
+  batch: MicroBatch,
+  draw: { readonly step: number; readonly micro: number },
+): MicroStep {
+  const { engine, config } = net;
+  const layout = layoutOf(batch);
+  const shared = sharedInputs(net, batch);
+  const first = net.weights === 'full' ? 0 : net.adapted.findIndex((m) => m.size > 0);
+  let x = embed(net, batch);
+  const kept: { x: Handle; saved: Handles; dropout: Handles }[] = [];
+  for (let layer = 0; layer < config.layers; layer++) {
+    const dropout = dropoutMasks(net, layer, layout, draw);
+    const { forward } = layerPrograms(net, layer, layout, {
+      inputGradient: layer > first || net.weights === 'full',
+      trained: layer >= first,
+    });
+    const { y, ...saved } = engine.run(forward, { ...net.layers[layer], ...shared, ...dropout, x });
+    if (layer >= first) kept.push({ x, saved, dropout });
+    else engine.release(x, ...Object.values(dropout));
+    x = y!;
+  }
+  const head = lossHead(net, batch, x, net.weights === 'full' ? 'gradient-and-weights' : 'gradient');
+  engine.release(x);
+  let dy = head.dx!;
+  const layers: Handles[] = Array.from({ length: config.layers }, () => ({}));
+  for (let layer = config.layers - 1; layer >= first; layer--) {
+    const { x: input, saved, dropout } = kept.pop()!;
+    const inputGradient = layer > first || net.weights === 'full';
+    const { backward } = layerPrograms(net, layer, layout, { inputGradient, trained: true });
+    const grads = engine.run(backward!, { ...net.layers[layer], ...shared, ...dropout, ...saved, x: input, dy });
+    engine.release(input, dy, ...Object.values(saved), ...Object.values(dropout));
+    for (const name of trainedNames(net, layer)) layers[layer]![name] = grads[`d.${name}`]!;
+    if (inputGradient) dy = grads['d.x']!;
+  }
+  const outer = net.weights === 'full' ? outerGradients(net, batch, head, dy) : {};
+  engine.release(...Object.values(shared));
+  return { nll: head.nll, layers, outer };
+}
+
+/** Forward pass only: -log p of each target, as in {@link MicroStep.nll}. */
+export function forwardLoss(net: Network, batch: MicroBatch): readonly Handle[] {
+  const { engine, config } = net;
+  const layout = layoutOf(batch);
+  const shared = sharedInputs(net, batch);
+  let x = embed(net, batch);
+  for (let layer = 0; layer < config.layers; layer++) {
+    const key = `eval|${layoutKey(layout)}|${adaptedKey(net, layer)}`;
+    const program = cached(net, key, () => forwardProgram(segmentOf({ ...net, dropout: undefined }, layer, layout)));
+    const { y } = engine.run(program, { ...net.layers[layer], ...shared, x });
+    engine.release(x);
+    x = y!;
+  }
+  const { nll } = lossHead(net, batch, x, 'loss');
+  engine.release(x, ...Object.values(shared));
+  return nll;
+}
+
+/** Reads the losses of a micro-batch, one for each of its targets, and releases them. */
+export async function readLosses(engine: Engine, nll: readonly Handle[], count: number): Promise<Float64Array> {
+  const parts = await Promise.all(nll.map((handle) => engine.read(handle)));
+  engine.release(...nll);
+  const losses = new Float64Array(count);
+  let at = 0;
+  for (const { data } of parts) {
+    const take = Math.min(data.length, count - at);
+    for (let i = 0; i < take; i++) losses[at + i] = data[i] as number;
+    at += take;
+  }
+  return losses;
+}
+
+function layoutOf(batch: MicroBatch): Layout {
+  return { tokens: batch.ids.length, rows: batch.rows, length: batch.length, dense: batch.dense };
+}
+
+function layoutKey({ tokens, rows, length, dense }: Layout): string {
+  return `${tokens},${rows},${length},${dense}`;
+}
+
+function adaptedKey(net: Network, layer: number): string {
+  return [...net.adapted[layer]!].map(([module, { rank, scale }]) => `${module}:${rank}:${scale}`).join(',');
+}
+
+function cached(net: Network, key: string, graph: () => Parameters<Engine['compile']>[0]): Program {
+  const known = net.programs.get(key);
+  if (known !== undefined) return known;
+  const program = net.engine.compile(graph());
+  net.programs.set(key, program);
+  return program;
+}
+
+function segmentOf(net: Network, layer: number, layout: Layout): Segment {
+  const { config } = net;
+  return (g) => {
+    const x_ND = g.input('x', [layout.tokens, config.hiddenSize]);
+    const linear = loraLinear(g, llamaModules(config), {
+      adapted: net.adapted[layer]!,
+      dropout: net.dropout !== undefined,
+    });
+    return llamaLayer(g, x_ND, { config, layout, linear });
+  };
+}
+
+function layerPrograms(
+  net: Network,
+  layer: number,
+  layout: Layout,
+  { inputGradient, trained }: { readonly inputGradient: boolean; readonly trained: boolean },
+): { readonly forward: Program; readonly backward: Program | undefined } {
+  const key = `${layoutKey(layout)}|${adaptedKey(net, layer)}|${inputGradient}|${trained}`;
+  const known = net.programs.get(`forward|${key}`);
+  if (known !== undefined) return { forward: known, backward: net.programs.get(`backward|${key}`) };
+  const segment = segmentOf(net, layer, layout);
+  if (!trained) return { forward: cached(net, `forward|${key}`, () => forwardProgram(segment)), backward: undefined };
+  const wanted = [...(inputGradient ? ['x'] : []), ...trainedNames(net, layer)];
+  const { forward, backward } = segmentPrograms(segment, wanted, net.keep);
+  return {
+    forward: cached(net, `forward|${key}`, () => forward),
+    backward: cached(net, `backward|${key}`, () => backward),
+  };
+}
+
+function sharedInputs(net: Network, batch: MicroBatch): Handles {
+  const { engine, config } = net;
+  const n = batch.ids.length;
+  const { cos, sin } = ropeTables(config, batch.positions);
+  const half = config.headDim / 2;
+  const inputs: Handles = { cos: engine.upload(f32(cos, [n, half])), sin: engine.upload(f32(sin, [n, half])) };
+  if (batch.dense) return inputs;
+  const cells = batch.rows * batch.length;
+  inputs['grid.index'] = engine.upload(i32(batch.gridIndex, [cells]));
+  inputs['grid.valid'] = engine.upload(f32(batch.gridValid, [cells, 1]));
+  inputs['grid.inverse'] = engine.upload(i32(batch.inverse, [n]));
+  const tokenValid = new Float32Array(n).fill(1, 0, batch.realTokens);
+  inputs['token.valid'] = engine.upload(f32(tokenValid, [n, 1]));
+  return inputs;
+}
+
+function embed(net: Network, batch: MicroBatch): Handle {
+  const { engine, config } = net;
+  const n = batch.ids.length;
+  const program = cached(net, `embed|${n}`, () => {
+    const g = createBuilder();
+    const table = g.input('embed', [config.vocabSize, config.hiddenSize]);
+    return finishGraph(g, { x: g.gather(table, g.input('ids', [n], 'i32')) });
+  });
+  const ids = engine.upload(i32(batch.ids, [n]));
+  const { x } = engine.run(program, { embed: net.outer.embed!, ids });
+  engine.release(ids);
+  return x!;
+}
+
+function dropoutMasks(net: Network, layer: number, layout: Layout, draw: { step: number; micro: number }): Handles {
+  if (net.dropout === undefined) return {};
+  const masks: Handles = {};
+  for (const { module, in: width } of llamaModules(net.config)) {
+    if (!net.adapted[layer]!.has(module)) continue;
+    const stream = { ...net.dropout, purpose: `dropout:${layer}:${module}`, a: draw.step, b: draw.micro };
+    masks[`${module}.dropout`] = net.engine.upload({ dropout: stream, shape: [layout.tokens, width] });
+  }
+  return masks;
+}
+
+interface HeadResult {
+  readonly nll: Handle[];
+  readonly dx: Handle | undefined;
+  readonly norm: Handle | undefined;
+  readonly head: Handle | undefined;
+}
+
+function lossHead(net: Network, batch: MicroBatch, x: Handle, mode: HeadMode): HeadResult {
+  const { engine, config } = net;
+  const tokens = batch.ids.length;
+  const nll: Handle[] = [];
+  let dx =
+    mode === 'loss'
+      ? undefined
+      : engine.upload(f32(new Float32Array(tokens * config.hiddenSize), [tokens, config.hiddenSize]));
+  let weights: Handles | undefined;
+  let from = 0;
+  for (const chunk of headChunks(batch.lossTokens, config.vocabSize)) {
+    const shape = { tokens, width: config.hiddenSize, vocab: config.vocabSize, chunk, eps: config.rmsNormEps };
+    const program = cached(net, `head|${mode}|${tokens}|${chunk}`, () => headGraph(shape, mode));
+    const inputs = headInputs(net, batch, from, chunk);
+    const out = engine.run(program, { ...inputs, x, ...(dx === undefined ? {} : { 'dx.in': dx }) });
+    engine.release(...['position', 'target', 'weight'].map((name) => inputs[name]!));
+    nll.push(out.nll!);
+    if (dx !== undefined) {
+      engine.release(dx);
+      dx = out.dx!;
+    }
+    if (mode === 'gradient-and-weights') {
+      const part = { norm: out['d.norm']!, head: out['d.head']! };
+      weights = weights === undefined ? part : sumInto(net, 'head-gradients', weights, part);
+    }
+    from += chunk;
+  }
+  return { nll, dx, norm: weights?.norm, head: weights?.head };
+}
+
+function headInputs(net: Network, batch: MicroBatch, from: number, chunk: number): Handles {
+  const { engine } = net;
+  const position = new Int32Array(chunk);
+  const target = new Int32Array(chunk);
+  position.set(batch.lossPositions.subarray(from, from + chunk));
+  target.set(batch.lossTargets.subarray(from, from + chunk));
+  const weight = new Float32Array(chunk).fill(1, 0, Math.min(chunk, batch.lossTokens - from));
+  return {
+    position: engine.upload(i32(position, [chunk])),
+    target: engine.upload(i32(target, [chunk])),
+    weight: engine.upload(f32(weight, [chunk, 1])),
+    'norm.weight': net.outer.norm!,
+    'head.weight': net.outer.head!,
+  };
+}
+
+/** Adds two records of gradients, name by name; both are released. */
+export function sumInto(net: Pick<Network, 'engine' | 'programs'>, kind: string, sum: Handles, part: Handles): Handles {
+  const names = Object.keys(part);
+  const key = `sum|${kind}|${names.map((name) => part[name]!.shape.join('x')).join(',')}`;
+  const program = cached(net as Network, key, () => {
+    const g = createBuilder();
+    const add = names.map((name, i) =>
+      g.add(g.input(`a.${i}`, part[name]!.shape), g.input(`b.${i}`, part[name]!.shape)),
+    );
+    return finishGraph(g, Object.fromEntries(add.map((value, i) => [`y.${i}`, value])));
+  });
+  const inputs: Handles = {};
+  for (const [i, name] of names.entries()) {
+    inputs[`a.${i}`] = sum[name]!;
+    inputs[`b.${i}`] = part[name]!;
+  }
+  const out = net.engine.run(program, inputs);
+  net.engine.release(...Object.values(inputs));
+  return Object.fromEntries(names.map((name, i) => [name, out[`y.${i}`]!]));
+}
+
+/** The embedding's gradient: its rows in token order, on top of the head's where the two are tied. */
+function outerGradients(net: Network, batch: MicroBatch, head: HeadResult, dx: Handle): Handles {
+  const { engine, config } = net;
+  const { vocabSize, hiddenSize, tiedEmbeddings } = config;
+  const n = batch.ids.length;
+  const program = cached(net, `embed-gradient|${n}|${tiedEmbeddings}`, () => {
+    const g = createBuilder();
+    const start = tiedEmbeddings ? g.input('head', [vocabSize, hiddenSize]) : g.fill(0, [vocabSize, hiddenSize]);
+    const rows = g.input('dx', [n, hiddenSize]);
+    return finishGraph(g, { embed: g.scatterAdd(start, g.input('ids', [n], 'i32'), rows) });
+  });
+  const ids = engine.upload(i32(batch.ids, [n]));
+  const { embed: gradient } = engine.run(program, { ids, dx, ...(tiedEmbeddings ? { head: head.head! } : {}) });
+  engine.release(ids, dx, ...(tiedEmbeddings ? [head.head!] : []));
+  return { embed: gradient!, norm: head.norm!, ...(tiedEmbeddings ? {} : { head: head.head! }) };
+}

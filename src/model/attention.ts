@@ -16,12 +16,16 @@ export interface Layout {
 /** Queries of one block: longer rows are computed in blocks that skip the keys which the mask hides. */
 const QUERY_BLOCK = 256;
 
-/** Causal attention with grouped key/value heads (Ainslie et al. 2023, arXiv:2305.13245). q [N, H*K], k and v [N, G*K]; returns [N, H*K]. */
+/**
+ * Causal attention with grouped key/value heads (Ainslie et al. 2023, arXiv:2305.13245). q [N, H*K], k and v [N, G*K]; returns [N, H*K].
+ * `queryBlock` changes the order of work, not the result.
+ */
 export function attention(
   g: Builder,
   { q, k, v }: { readonly q: Value; readonly k: Value; readonly v: Value },
   config: Pick<ModelConfig, 'heads' | 'kvHeads' | 'headDim'>,
   layout: Layout,
+  queryBlock = QUERY_BLOCK,
 ): Value {
   const { rows, length } = layout;
   const { heads, kvHeads, headDim } = config;
@@ -35,8 +39,8 @@ export function attention(
   const v_RGLK = g.transpose(g.reshape(grid(v), [rows, length, kvHeads, headDim]), [0, 2, 1, 3]);
 
   const blocks: Value[] = [];
-  for (let start = 0; start < length; start += QUERY_BLOCK) {
-    const end = Math.min(start + QUERY_BLOCK, length);
+  for (let start = 0; start < length; start += queryBlock) {
+    const end = Math.min(start + queryBlock, length);
     const queries = end - start;
     const block = g.reshape(g.slice(q_RGQLK, { axis: 3, start, end }), [rows, kvHeads, group * queries, headDim]);
     const keys = g.slice(k_RGLK, { axis: 2, start: 0, end });

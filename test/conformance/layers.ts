@@ -1,0 +1,112 @@
+import type { Builder, Segment } from '../../src/graph/index.ts';
+import { attention, type Layout } from '../../src/model/attention.ts';
+import type { ModelConfig } from '../../src/model/config.ts';
+import { LLAMA_NORMS, llamaLayer, llamaModules } from '../../src/model/llama.ts';
+import { baseLinear, loraLinear } from '../../src/model/lora.ts';
+import { ropeTables } from '../../src/model/rope.ts';
+import { dropoutMask, exactly, indices, real, type TestInputs, type TestTensor } from './values.ts';
+
+/** A segment with all its inputs. */
+export interface SegmentCase {
+  readonly name: string;
+  readonly segment: Segment;
+  readonly inputs: TestInputs;
+  /** Inputs whose gradients are checked. */
+  readonly wanted: readonly string[];
+}
+
+/** Small, and no two sizes alike: a wrong axis then never fits. */
+const config: ModelConfig = {
+  modelType: 'llama',
+  hiddenSize: 6,
+  intermediateSize: 7,
+  layers: 1,
+  heads: 6,
+  kvHeads: 2,
+  headDim: 4,
+  rmsNormEps: 1e-5,
+  rope: { theta: 1e4, scaling: { kind: 'none' } },
+  vocabSize: 32,
+  tiedEmbeddings: true,
+  maxPositions: 64,
+  eosIds: [],
+};
+
+const DENSE: Layout = { tokens: 10, rows: 2, length: 5, dense: true };
+
+/** Rows of 4, 3 and 2 tokens and one token of padding, in a grid of three rows of four. */
+const GRID: Layout = { tokens: 10, rows: 3, length: 4, dense: false };
+const GRID_INPUTS: TestInputs = {
+  'grid.index': indices([0, 1, 2, 3, 4, 5, 6, 0, 7, 8, 0, 0]),
+  'grid.valid': exactly([12, 1], [1, 1, 1, 1, 1, 1, 1, 0, 1, 1, 0, 0]),
+  'grid.inverse': indices([0, 1, 2, 3, 4, 5, 6, 8, 9, 0]),
+  'token.valid': exactly([10, 1], [1, 1, 1, 1, 1, 1, 1, 1, 1, 0]),
+};
+
+function positionsOf({ dense, length, tokens }: Layout): Int32Array {
+  if (!dense) return Int32Array.of(0, 1, 2, 3, 0, 1, 2, 0, 1, 0);
+  return Int32Array.from({ length: tokens }, (_, i) => i % length);
+}
+
+function layerInputs(layout: Layout): Record<string, TestTensor> {
+  const { cos, sin } = ropeTables(config, positionsOf(layout));
+  const table = [layout.tokens, config.headDim / 2];
+  const inputs: Record<string, TestTensor> = {
+    x: real([layout.tokens, config.hiddenSize], -1, 1),
+    cos: exactly(table, [...cos]),
+    sin: exactly(table, [...sin]),
+    ...(layout.dense ? {} : GRID_INPUTS),
+  };
+  for (const [i, norm] of LLAMA_NORMS.entries()) inputs[`${norm}.weight`] = real([config.hiddenSize], 0.5, 1.5, i);
+  for (const [i, m] of llamaModules(config).entries()) {
+    inputs[`${m.module}.weight`] = real([m.out, m.in], -0.6, 0.6, 10 + i);
+    inputs[`${m.module}.lora_A.weight`] = real([2, m.in], -0.6, 0.6, 20 + i);
+    inputs[`${m.module}.lora_B.weight`] = real([m.out, 2], -0.6, 0.6, 30 + i);
+    inputs[`${m.module}.dropout`] = dropoutMask([layout.tokens, m.in], 40 + i);
+  }
+  return inputs;
+}
+
+const lora = llamaModules(config).flatMap((m) => [`${m.module}.lora_A.weight`, `${m.module}.lora_B.weight`]);
+const base = [...LLAMA_NORMS.map((norm) => `${norm}.weight`), ...llamaModules(config).map((m) => `${m.module}.weight`)];
+
+function layer(name: string, layout: Layout, kind: 'lora' | 'full', dropout = false): SegmentCase {
+  const modules = llamaModules(config);
+  const adapted = new Map(modules.map((m) => [m.module, { rank: 2, scale: 1.5 }]));
+  const segment = (g: Builder) => {
+    const linear = kind === 'full' ? baseLinear(g, modules) : loraLinear(g, modules, { adapted, dropout });
+    return llamaLayer(g, g.input('x', [layout.tokens, config.hiddenSize]), { config, layout, linear });
+  };
+  return { name, segment, inputs: layerInputs(layout), wanted: ['x', ...(kind === 'lora' ? lora : base)] };
+}
+
+/** Attention alone in blocks of `queryBlock` queries; every case has the same inputs and so the same result. */
+export function attentionCase(layout: Layout, queryBlock: number): SegmentCase {
+  const { heads, kvHeads, headDim } = config;
+  const inputs = {
+    q: real([layout.tokens, heads * headDim], -2, 2, 1),
+    k: real([layout.tokens, kvHeads * headDim], -2, 2, 2),
+    v: real([layout.tokens, kvHeads * headDim], -2, 2, 3),
+    ...(layout.dense ? {} : GRID_INPUTS),
+  };
+  const segment = (g: Builder) => {
+    const [q, k, v] = (['q', 'k', 'v'] as const).map((name) => g.input(name, inputs[name].shape));
+    return attention(g, { q: q!, k: k!, v: v! }, config, layout, queryBlock);
+  };
+  const where = layout.dense ? 'dense' : 'grid';
+  return { name: `attention, ${where}, blocks of ${queryBlock}`, segment, inputs, wanted: ['q', 'k', 'v'] };
+}
+
+/** Attention in one block, in blocks that divide the length, and in blocks that do not. */
+export const ATTENTION_CASES: readonly SegmentCase[] = [
+  ...[1, 2, 5].map((block) => attentionCase(DENSE, block)),
+  ...[3, 4].map((block) => attentionCase(GRID, block)),
+];
+
+/** The decoder layers that are trained: adapters and full weights, rows without and with padding, dropout. */
+export const LAYER_CASES: readonly SegmentCase[] = [
+  layer('llama layer, LoRA, dense', DENSE, 'lora'),
+  layer('llama layer, LoRA, grid with padding', GRID, 'lora'),
+  layer('llama layer, LoRA with dropout, dense', DENSE, 'lora', true),
+  layer('llama layer, full weights, grid with padding', GRID, 'full'),
+];

@@ -1,4 +1,4 @@
-import { type Graph, inputTypes, outputTypes, type TensorType } from '../graph/index.ts';
+import { type Graph, inPlaceOutputs, inputTypes, outputTypes, type TensorType } from '../graph/index.ts';
 import type { HostTensor } from '../tensor/tensor.ts';
 import type { Engine, EngineStats, Handle, Handles, Program, UploadSource } from './engine.ts';
 import type { HostReply, HostRequest } from './protocol.ts';
@@ -54,7 +54,12 @@ export function createEngineClient(name: Engine['name'], device: Engine['device'
       const key = JSON.stringify(graph);
       const known = programs.get(key);
       if (known !== undefined) return known;
-      const program = { id: nextId++, inputs: inputTypes(graph), outputs: outputTypes(graph) };
+      const program = {
+        id: nextId++,
+        inputs: inputTypes(graph),
+        outputs: outputTypes(graph),
+        inPlace: inPlaceOutputs(graph),
+      };
       programs.set(key, program);
       send({ kind: 'compile', program: program.id, graph });
       return program;
@@ -78,6 +83,8 @@ export function createEngineClient(name: Engine['name'], device: Engine['device'
       const used = new Set(taken.map(([, id]) => id));
       const outputs: Record<string, Handle> = {};
       for (const [output, type] of Object.entries(program.outputs)) {
+        const over = program.inPlace[output];
+        if (over !== undefined && into[output] === inputs[over]) used.delete(inputs[over]!.id);
         outputs[output] = target(into[output], output, type, used) ?? { id: nextId++, ...type };
       }
       send({

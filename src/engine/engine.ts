@@ -13,6 +13,8 @@ export interface Program {
   readonly id: number;
   readonly inputs: Readonly<Record<string, TensorType>>;
   readonly outputs: Readonly<Record<string, TensorType>>;
+  /** Outputs that may be written over one of the inputs, and which. */
+  readonly inPlace: Readonly<Record<string, string>>;
 }
 
 /** Weights that the engine reads itself, widened to float32; several are laid one after the other along axis 0. */
@@ -49,7 +51,7 @@ export interface Engine {
   copy(source: Handle, sourceOffset: number, target: Handle, targetOffset: number, count: number): void;
   /**
    * Runs a program. Inputs that it does not have are ignored, so that one record can serve several programs.
-   * Results are written into the handles of `into` where given (they must not be inputs of the same run), else into new ones.
+   * Results are written into the handles of `into` where given (of the inputs of the same run only those that `inPlace` allows), else into new ones.
    */
   run(program: Program, inputs: Handles, into?: Handles): Record<string, Handle>;
   read(handle: Handle): Promise<HostTensor>;

@@ -48,6 +48,25 @@ export interface Builder {
   gather(data: Value, index: Value): Value;
   scatterAdd(data: Value, index: Value, rows: Value): Value;
   permuteRows(x: Value, move: RowMove): Value;
+  cachedAttention(inputs: CachedAttention, attrs: { heads: number; kvHeads: number }): CachedAttentionResult;
+}
+
+/** Inputs of {@link Builder.cachedAttention}; see the operator of that name. */
+export interface CachedAttention {
+  readonly q: Value;
+  readonly k: Value;
+  readonly v: Value;
+  readonly keys: Value;
+  readonly values: Value;
+  readonly last: Value;
+  readonly total: Value;
+}
+
+/** What was attended to, and the caches with the new rows in their places. */
+export interface CachedAttentionResult {
+  readonly attended: Value;
+  readonly keys: Value;
+  readonly values: Value;
 }
 
 /** An empty graph to build in. */
@@ -103,6 +122,14 @@ export function createBuilder(): Builder {
     gather: (data, index) => push('gather', [data, index], {}),
     scatterAdd: (data, index, rows) => push('scatterAdd', [data, index, rows], {}),
     permuteRows: (x, m) => push('permuteRows', [x, m.index, m.valid, m.inverse, m.inverseValid], {}),
+    cachedAttention: ({ q, k, v, keys, values, last, total }, attrs) => {
+      const attended = push('cachedAttention', [q, k, v, keys, values, last, total], attrs);
+      return {
+        attended,
+        keys: push('cachedRows', [attended, k, keys, last], { which: 'keys' }),
+        values: push('cachedRows', [attended, v, values, last], { which: 'values' }),
+      };
+    },
   };
   return g;
 }

@@ -1,5 +1,5 @@
 import type { DType, Shape } from '../tensor/tensor.ts';
-import type { OpAttrs, OpName } from './ops/index.ts';
+import { OPS, type OpAttrs, type OpName } from './ops/index.ts';
 
 /** Element type and shape of a value; both are static. */
 export interface TensorType {
@@ -36,6 +36,18 @@ export function inputTypes(graph: Graph): Record<string, TensorType> {
 /** Type of each output, by name. */
 export function outputTypes(graph: Graph): Record<string, TensorType> {
   return Object.fromEntries(Object.entries(graph.outputs).map(([name, id]) => [name, typeOf(graph, id)]));
+}
+
+/** Inputs that outputs may be written over, by output name. */
+export function inPlaceOutputs(graph: Graph): Record<string, string> {
+  const names: Record<string, string> = {};
+  for (const [name, id] of Object.entries(graph.outputs)) {
+    const node = graph.nodes[id]!;
+    const place = (OPS[node.op] as { readonly inPlace?: number }).inPlace;
+    const source = place === undefined ? undefined : graph.nodes[node.inputs[place]!];
+    if (source?.op === 'input') names[name] = source.attrs.name;
+  }
+  return names;
 }
 
 function typeOf(graph: Graph, id: number): TensorType {

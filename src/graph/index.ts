@@ -1,6 +1,21 @@
 export { backward } from './backward.ts';
-export { type Builder, createBuilder, finishGraph, type RowMove } from './builder.ts';
-export { type Graph, inputTypes, type Node, outputTypes, type TensorType, type Value } from './graph.ts';
+export {
+  type Builder,
+  type CachedAttention,
+  type CachedAttentionResult,
+  createBuilder,
+  finishGraph,
+  type RowMove,
+} from './builder.ts';
+export {
+  type Graph,
+  inPlaceOutputs,
+  inputTypes,
+  type Node,
+  outputTypes,
+  type TensorType,
+  type Value,
+} from './graph.ts';
 export type { Emitter, OnnxAttrs, Op, RefTensor, Vjp } from './op.ts';
 export { OPS, type OpAttrs, type OpName } from './ops/index.ts';
 export { forwardProgram, type Keep, type Segment, type SegmentPrograms, segmentPrograms } from './segment.ts';

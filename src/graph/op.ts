@@ -11,8 +11,14 @@ export interface RefTensor {
 /** What an emission may write: ONNX nodes and constants. Names are those of ONNX and of ONNX Runtime's contrib operators. */
 export interface Emitter {
   readonly device: 'cpu' | 'webgpu';
-  /** Adds a node with one output of the given type and returns the output's name. */
-  node(opType: string, inputs: readonly string[], attrs?: OnnxAttrs, domain?: string): string;
+  /** Adds a node and returns its output's name; further outputs are called by that name and one of `suffixes` each. */
+  node(
+    opType: string,
+    inputs: readonly string[],
+    attrs?: OnnxAttrs,
+    domain?: string,
+    suffixes?: readonly string[],
+  ): string;
   f32(values: Float32Array | readonly number[], shape: Shape): string;
   i64(values: readonly number[]): string;
 }
@@ -29,6 +35,8 @@ export interface Op<A> {
    * `wanted[i]` says whether the gradient of input i is needed at all.
    */
   readonly vjp: Vjp<A> | 'integer' | 'source' | 'inference-only';
+  /** The input that an engine may write the output over, where the output of the graph is this operator's. */
+  readonly inPlace?: number;
   /** Writes the operator as ONNX and returns the name of its output. */
   emit(e: Emitter, inputs: readonly string[], attrs: A, types: readonly TensorType[], out: TensorType): string;
   /** Evaluates in float64: slow, obviously right. */

@@ -46,7 +46,14 @@ const API_VERSION = 22;
  *
  * @returns undefined where koffi or the library is not there: the Node binding then does the work
  */
-export async function loadCApi(): Promise<CApi | undefined> {
+export function loadCApi(): Promise<CApi | undefined> {
+  loaded ??= bindCApi(); // koffi knows each type name once
+  return loaded;
+}
+
+let loaded: Promise<CApi | undefined> | undefined;
+
+async function bindCApi(): Promise<CApi | undefined> {
   const koffi = await import('koffi').then((m) => m.default).catch(() => undefined);
   const library = koffi === undefined ? undefined : libraryPath();
   if (koffi === undefined || library === undefined) return undefined;

@@ -31,7 +31,7 @@ export function toOnnx(graph: Graph, device: Emitter['device']): Uint8Array {
     );
   }
   for (const [name, id] of Object.entries(graph.outputs)) {
-    body.message(1, nodeProto('Identity', [names[id]!], name, {}, ''));
+    body.message(1, nodeProto('Identity', [names[id]!], [name], {}, ''));
   }
   body.string(2, 'tunesmith');
   for (const [name, id] of Object.entries(graph.inputs)) body.message(11, valueInfo(name, graph.nodes[id]!));
@@ -58,9 +58,10 @@ function createEmitter(body: ProtoWriter, constants: Map<string, string>, device
   };
   return {
     device,
-    node(opType, inputs, attrs = {}, domain = '') {
+    node(opType, inputs, attrs = {}, domain = '', suffixes = []) {
       const name = `v${count++}`;
-      body.message(1, nodeProto(opType, inputs, name, attrs, domain));
+      const outputs = [name, ...suffixes.map((suffix) => name + suffix)];
+      body.message(1, nodeProto(opType, inputs, outputs, attrs, domain));
       return name;
     },
     f32(values, shape) {
@@ -75,13 +76,14 @@ function createEmitter(body: ProtoWriter, constants: Map<string, string>, device
 function nodeProto(
   opType: string,
   inputs: readonly string[],
-  output: string,
+  outputs: readonly string[],
   attrs: OnnxAttrs,
   domain: string,
 ): ProtoWriter {
   const node = protoWriter();
   for (const input of inputs) node.string(1, input);
-  node.string(2, output).string(3, `${opType}_${output}`).string(4, opType);
+  for (const output of outputs) node.string(2, output);
+  node.string(3, `${opType}_${outputs[0]}`).string(4, opType);
   for (const [name, value] of Object.entries(attrs)) node.message(5, attribute(name, value));
   return domain === '' ? node : node.string(7, domain);
 }

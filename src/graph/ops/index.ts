@@ -1,4 +1,5 @@
 import type { Op } from '../op.ts';
+import * as cached from './cached-attention.ts';
 import * as elementwise from './elementwise.ts';
 import * as gathers from './gather.ts';
 import * as linear from './linear.ts';
@@ -38,6 +39,8 @@ export const OPS = {
   gather: gathers.gather,
   scatterAdd: gathers.scatterAdd,
   permuteRows: gathers.permuteRows,
+  cachedAttention: cached.cachedAttention,
+  cachedRows: cached.cachedRows,
 } as const;
 
 /** Name of an operator. */

@@ -1,0 +1,112 @@
+// Shape legend: B rows, L new tokens of each row, C capacity of the cache, H query heads, G key/value heads, K head width
+import { sizeOf } from '../../tensor/tensor.ts';
+import type { Op, RefTensor } from '../op.ts';
+
+/** Attributes of {@link cachedAttention}. */
+export interface CachedAttentionAttrs {
+  readonly heads: number;
+  readonly kvHeads: number;
+}
+
+/**
+ * Causal attention of new tokens over a cache and themselves, for generation. Inputs: q [B, L, H*K], k and v [B, L, G*K], keys and values
+ * [B, G, C, K], last [B] i32 (position of each row's last new token), total [1] i32 (largest `last`, plus 1). The output is [B, L, H*K]; the caches
+ * with the new rows in their places are {@link cachedRows} of it. More than one new token after cached ones is for B = 1 only.
+ */
+export const cachedAttention: Op<CachedAttentionAttrs> = {
+  shape: ([q, k, _v, keys], { heads, kvHeads }) => {
+    const [rows, length, width] = q!.shape as [number, number, number];
+    const headDim = width / heads;
+    const fits =
+      String(k!.shape) === String([rows, length, kvHeads * headDim]) &&
+      String(keys!.shape.with(2, 0)) === String([rows, kvHeads, 0, headDim]) &&
+      length <= keys!.shape[2]!;
+    if (!fits) throw new Error(`internal: cachedAttention of [${q!.shape}], [${k!.shape}], [${keys!.shape}]`);
+    return q!;
+  },
+  vjp: 'inference-only',
+  emit: (e, inputs, { heads, kvHeads }) => {
+    const attrs = { num_heads: heads, kv_num_heads: kvHeads };
+    return e.node('GroupQueryAttention', inputs, attrs, 'com.microsoft', ['.keys', '.values']);
+  },
+  reference: (inputs, { heads, kvHeads }, out) => {
+    const [q, k, v, keys, values, last] = inputs;
+    const [rows, length] = out.shape as [number, number, number];
+    const width = out.shape[2]! / heads;
+    const capacity = keys!.shape[2]!;
+    const allKeys = withRows(keys!, k!, last!);
+    const allValues = withRows(values!, v!, last!);
+    const result = new Float64Array(sizeOf(out.shape));
+    for (let b = 0; b < rows; b++) {
+      for (let i = 0; i < length; i++) {
+        const visible = last!.data[b]! - length + 2 + i;
+        for (let h = 0; h < heads; h++) {
+          const at = ((b * length + i) * heads + h) * width;
+          const from = (b * kvHeads + Math.floor((h * kvHeads) / heads)) * capacity * width;
+          attendOne(
+            q!.data.subarray(at, at + width),
+            allKeys,
+            allValues,
+            from,
+            visible,
+            result.subarray(at, at + width),
+          );
+        }
+      }
+    }
+    return result;
+  },
+};
+
+/**
+ * The cache of keys or values after {@link cachedAttention}: inputs are its output, the new rows k or v, the cache, and last.
+ * An engine may write the result over the cache.
+ */
+export const cachedRows: Op<{ readonly which: 'keys' | 'values' }> = {
+  shape: ([_attended, _rows, cache]) => cache!,
+  vjp: 'inference-only',
+  inPlace: 2,
+  emit: (_e, [attended], { which }) => `${attended}.${which}`,
+  reference: ([_attended, rows, cache, last]) => withRows(cache!, rows!, last!),
+};
+
+/** Softmax-weighted values of one query over the first `visible` rows of one head. */
+function attendOne(
+  query: Float64Array,
+  keys: Float64Array,
+  values: Float64Array,
+  from: number,
+  visible: number,
+  out: Float64Array,
+): void {
+  const width = query.length;
+  const scores = new Float64Array(visible);
+  for (let j = 0; j < visible; j++) {
+    let dot = 0;
+    for (let d = 0; d < width; d++) dot += query[d]! * keys[from + j * width + d]!;
+    scores[j] = dot / Math.sqrt(width);
+  }
+  const max = scores.reduce((m, s) => Math.max(m, s), Number.NEGATIVE_INFINITY);
+  const weights = scores.map((s) => Math.exp(s - max));
+  const sum = weights.reduce((s, w) => s + w, 0);
+  for (let j = 0; j < visible; j++) {
+    for (let d = 0; d < width; d++) out[d]! += (weights[j]! / sum) * values[from + j * width + d]!;
+  }
+}
+
+/** A copy of cache [B, G, C, K] in which the new rows [B, L, G*K] stand at the positions that end with `last`. */
+function withRows(cache: RefTensor, rows: RefTensor, last: RefTensor): Float64Array {
+  const [batch, heads, capacity, width] = cache.shape as [number, number, number, number];
+  const length = rows.shape[1]!;
+  const result = Float64Array.from(cache.data);
+  for (let b = 0; b < batch; b++) {
+    for (let i = 0; i < length; i++) {
+      const position = last.data[b]! - length + 1 + i;
+      for (let h = 0; h < heads; h++) {
+        const from = ((b * length + i) * heads + h) * width;
+        result.set(rows.data.subarray(from, from + width), ((b * heads + h) * capacity + position) * width);
+      }
+    }
+  }
+  return result;
+}

@@ -1,0 +1,198 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { type Example, IGNORE } from '../text/example.ts';
+import {
+  buildMicroBatch,
+  epochOrder,
+  gridLength,
+  type MicroBatch,
+  planMicroBatches,
+  stepRows,
+  totalSteps,
+} from './batches.ts';
+
+const anExample: fc.Arbitrary<Example> = fc
+  .array(fc.tuple(fc.integer({ min: 1, max: 99 }), fc.boolean()), { minLength: 1, maxLength: 70 })
+  .map((tokens) => ({
+    ids: Int32Array.from(tokens, ([id]) => id),
+    labels: Int32Array.from(tokens, ([id, trained]) => (trained ? id : IGNORE)),
+  }));
+const aBatch = fc.array(anExample, { minLength: 1, maxLength: 12 });
+const someOptions = fc.record({
+  pack: fc.boolean(),
+  microBatch: fc.option(fc.integer({ min: 1, max: 5 }), { nil: undefined }),
+  targetTokens: fc.constantFrom(16, 64, 256),
+});
+type Options = Parameters<typeof planMicroBatches>[1];
+
+const plansOf = (batch: readonly Example[], options: Options) =>
+  planMicroBatches(
+    batch.map((e) => e.ids.length),
+    options,
+  );
+const build = (batch: readonly Example[], options: Options) =>
+  plansOf(batch, options).map((p) => buildMicroBatch(batch, p));
+
+/** Each target with the tokens that the model sees before it: those at lower positions of the same row of the grid. */
+function predictions(m: MicroBatch): string[] {
+  return [...m.lossPositions].map((at, i) => {
+    const cell = m.inverse[at]!;
+    const start = cell - (cell % m.length);
+    const context = [...m.gridIndex.subarray(start, cell + 1)].map((t) => m.ids[t]);
+    return `${context.join()} -> ${m.lossTargets[i]}`;
+  });
+}
+
+/** The same straight from the examples. */
+function expected(batch: readonly Example[]): string[] {
+  return batch.flatMap(({ ids, labels }) =>
+    [...labels].flatMap((l, i) => (i === 0 || l === IGNORE ? [] : [`${ids.subarray(0, i).join()} -> ${l}`])),
+  );
+}
+
+describe('micro-batches', () => {
+  test('every row is in one of them, shortest first', () => {
+    fc.assert(
+      fc.property(aBatch, someOptions, (batch, options) => {
+        const rows = plansOf(batch, options).flatMap((p) => p.rows);
+        expect([...rows].sort((a, b) => a - b)).toEqual(batch.map((_, i) => i));
+        const lengths = rows.map((r) => batch[r]!.ids.length);
+        expect(lengths).toEqual([...lengths].sort((a, b) => a - b));
+      }),
+    );
+  });
+
+  test('each trained token is predicted once from exactly its own row, packed or not', () => {
+    fc.assert(
+      fc.property(aBatch, someOptions, (batch, options) => {
+        const built = build(batch, options);
+        expect(built.flatMap(predictions).sort()).toEqual(expected(batch).sort());
+        expect(built.reduce((n, m) => n + m.lossTokens, 0)).toBe(expected(batch).length);
+      }),
+    );
+  });
+
+  test('going to the grid and back changes no token', () => {
+    fc.assert(
+      fc.property(aBatch, someOptions, (batch, options) => {
+        for (const m of build(batch, options)) {
+          const cells = [...m.gridValid.keys()].filter((c) => m.gridValid[c] === 1);
+          for (const c of cells) expect(m.inverse[m.gridIndex[c]!]).toBe(c);
+          expect(new Set(cells.map((c) => m.gridIndex[c])).size).toBe(m.realTokens);
+          expect(cells).toHaveLength(m.realTokens);
+          for (const c of cells) expect(m.positions[m.gridIndex[c]!]).toBe(c % m.length);
+          for (const index of m.gridIndex) expect(index >= 0 && index < m.ids.length).toBe(true);
+          for (const cell of m.inverse) expect(cell >= 0 && cell < m.rows * m.length).toBe(true);
+        }
+      }),
+    );
+  });
+
+  test('dense means that nothing need be gathered', () => {
+    fc.assert(
+      fc.property(aBatch, someOptions, (batch, options) => {
+        for (const m of build(batch, options)) {
+          const identity = [...m.gridIndex].every((t, i) => t === i) && [...m.inverse].every((c, i) => c === i);
+          if (m.dense) expect(identity && m.ids.length === m.rows * m.length).toBe(true);
+          if (!options.pack || m.rows === 1) expect(m.dense).toBe(true);
+        }
+      }),
+    );
+  });
+
+  test('sizes are rounded up, so that few programs are compiled', () => {
+    fc.assert(
+      fc.property(aBatch, someOptions, (batch, options) => {
+        for (const plan of plansOf(batch, options)) {
+          expect(plan.length % 16).toBe(0);
+          const real = plan.rows.reduce((n, r) => n + batch[r]!.ids.length, 0);
+          expect(plan.tokens).toBeGreaterThanOrEqual(real);
+          if (options.pack) expect(plan.tokens - real).toBeLessThan(32);
+        }
+      }),
+    );
+    expect([1, 16, 17, 512, 513, 640, 641].map(gridLength)).toEqual([16, 16, 32, 512, 576, 640, 704]);
+  });
+
+  test('--micro-batch counts rows', () => {
+    const lengths = [5, 3, 9, 1, 7];
+    for (const pack of [true, false]) {
+      expect(planMicroBatches(lengths, { pack, microBatch: 2 }).map((p) => p.rows)).toEqual([[3, 1], [0, 4], [2]]);
+    }
+  });
+
+  test('automatic ones hold about the tokens that are wanted', () => {
+    const lengths = Array.from({ length: 40 }, (_, i) => 50 + i);
+    const plans = planMicroBatches(lengths, { pack: true, targetTokens: 384 });
+    for (const plan of plans.slice(0, -1)) expect(plan.tokens).toBeGreaterThan(256);
+    for (const plan of plans) expect(plan.tokens).toBeLessThanOrEqual(384);
+    // A row longer than that stands alone.
+    expect(planMicroBatches([1000, 20], { pack: true }).map((p) => p.rows)).toEqual([[1], [0]]);
+  });
+
+  test('packing three rows, written out', () => {
+    const rows = [[1, 2, 3], [4], [5, 6]].map((ids) => ({ ids: Int32Array.from(ids), labels: Int32Array.from(ids) }));
+    const plan = planMicroBatches([3, 1, 2], { pack: true })[0]!;
+    expect(plan).toEqual({ rows: [1, 2, 0], length: 16, tokens: 32 });
+    const m = buildMicroBatch(rows, plan);
+    expect([...m.ids.subarray(0, 8)]).toEqual([4, 5, 6, 1, 2, 3, 0, 0]);
+    expect([...m.positions.subarray(0, 8)]).toEqual([0, 0, 1, 0, 1, 2, 0, 0]);
+    expect([...m.inverse.subarray(0, 8)]).toEqual([0, 16, 17, 32, 33, 34, 0, 0]);
+    expect([...m.gridIndex.subarray(30, 38)]).toEqual([0, 0, 3, 4, 5, 0, 0, 0]);
+    expect([[...m.lossPositions], [...m.lossTargets]]).toEqual([
+      [1, 3, 4],
+      [6, 2, 3],
+    ]);
+    expect(m).toMatchObject({ dense: false, realTokens: 6, lossTokens: 3, rows: 3 });
+  });
+});
+
+describe('the order of steps', () => {
+  const take = <T>(n: number, values: Iterable<T>): T[] => {
+    const out: T[] = [];
+    for (const v of values) if (out.push(v) === n) break;
+    return out;
+  };
+
+  test('each epoch holds every row once; the last partial batch is a step', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 50 }),
+        fc.integer({ min: 1, max: 9 }),
+        fc.nat(),
+        fc.boolean(),
+        (rows, batch, seed, shuffle) => {
+          const perEpoch = Math.ceil(rows / batch);
+          const steps = take(perEpoch * 3, stepRows({ rows, batch, seed, shuffle }));
+          for (const epoch of [0, 1, 2]) {
+            const own = steps.filter((s) => s.epoch === epoch);
+            expect(own).toHaveLength(perEpoch);
+            expect(own.flatMap((s) => s.rows).sort((a, b) => a - b)).toEqual(Array.from({ length: rows }, (_, i) => i));
+            expect(own.slice(0, -1).every((s) => s.rows.length === batch)).toBe(true);
+          }
+        },
+      ),
+    );
+  });
+
+  test('a run resumed at any step sees the same rows', () => {
+    const options = { rows: 23, batch: 4, seed: 3, shuffle: true };
+    const straight = take(30, stepRows(options));
+    for (const from of [1, 2, 6, 7, 13, 20])
+      expect(take(10, stepRows(options, from))).toEqual(straight.slice(from - 1, from + 9));
+  });
+
+  test('epochs differ when shuffled, and not otherwise', () => {
+    const order = (epoch: number, shuffle: boolean) => [...epochOrder({ rows: 30, seed: 1, shuffle }, epoch)];
+    expect(order(0, true)).not.toEqual(order(1, true));
+    expect(order(0, false)).toEqual(order(1, false));
+    expect(order(0, true)).not.toEqual(order(0, false));
+  });
+
+  test('the number of steps', () => {
+    expect(totalSteps({ rows: 10, batch: 4 }, { epochs: 2 })).toBe(6);
+    expect(totalSteps({ rows: 10, batch: 4 }, { epochs: 0.5 })).toBe(2);
+    expect(totalSteps({ rows: 40, batch: 4 }, { epochs: 1.1 })).toBe(11);
+    expect(totalSteps({ rows: 10, batch: 4 }, { steps: 7 })).toBe(7);
+  });
+});

@@ -236,6 +236,7 @@ export const CATALOGUE = {
   TRAIN_NOT_FINITE: { exit: 1, rule: 'Loss and gradients are finite.' },
   // runs
   RUN_BROKEN: { exit: 1, rule: 'Each line of events.jsonl is an event; only the last may be torn.' },
+  RUN_CHECKPOINT: { exit: 2, rule: 'A checkpoint holds weights, optimiser state and progress of its run.' },
   RUN_CHECKPOINT_NOT_FOUND: {
     exit: 2,
     rule: 'RUN:step-N names a checkpoint that was kept; RUN alone its best.',

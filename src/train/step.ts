@@ -7,7 +7,7 @@ import { type MicroStep, microStep, type Network, readLosses, sumInto, trainedNa
 type Handles = Record<string, Handle>;
 
 /** Where a group of trained tensors lives: a layer, or the tensors outside the layers. */
-type Place = number | 'outer';
+export type Place = number | 'outer';
 
 /** Optimiser state of a network: moments for each place that trains. Data, so that checkpointing it is easy. */
 export interface OptimizerState {

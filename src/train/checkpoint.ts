@@ -1,0 +1,149 @@
+import { join } from 'node:path';
+import type { Engine, Handle } from '../engine/index.ts';
+import { TunesmithError } from '../errors/index.ts';
+import {
+  fileExists,
+  listFolder,
+  readJson,
+  readSafetensorsHeader,
+  recoverFolder,
+  remove,
+  type StoredTensor,
+  type TensorToWrite,
+  writeAtomic,
+  writeFolderAtomic,
+  writeSafetensors,
+} from '../io/index.ts';
+import { trainedTensors } from './names.ts';
+import type { Network } from './network.ts';
+import type { OptimizerState } from './step.ts';
+
+/** Where a run stands; with the tensors beside it, all that a resumed run needs. Random numbers and the data cursor follow from the step. */
+export interface Progress {
+  /** Steps done. */
+  readonly step: number;
+  /** Bytes of events.jsonl up to this checkpoint, its own event not included. */
+  readonly eventBytes: number;
+  /** Lowest loss on the selecting rows, and the step that had it. */
+  readonly best: { readonly step: number; readonly loss: number } | undefined;
+  /** Evaluations since the best one. */
+  readonly sinceBest: number;
+}
+
+/** Writes the tensors that train as a model folder: a PEFT folder, or one in Hugging Face layout. */
+export type WriteModel = (folder: string, tensors: readonly TensorToWrite<'F32'>[]) => void;
+
+/** `step-000100` */
+export function checkpointName(step: number): string {
+  return `step-${String(step).padStart(6, '0')}`;
+}
+
+/** Reads what trains out of the engine. */
+export async function readTrained(net: Network): Promise<TensorToWrite<'F32'>[]> {
+  return readAll(
+    net.engine,
+    [...trainedTensors(net)].map(({ file, handle }) => [file, handle]),
+  );
+}
+
+async function readAll(engine: Engine, named: readonly (readonly [string, Handle])[]): Promise<TensorToWrite<'F32'>[]> {
+  return Promise.all(
+    named.map(async ([name, handle]) => {
+      const { shape, data } = await engine.read(handle);
+      return { name, type: 'F32' as const, shape, data };
+    }),
+  );
+}
+
+/** Writes a checkpoint whole or not at all. */
+export async function saveCheckpoint(
+  run: string,
+  net: Network,
+  state: OptimizerState,
+  progress: Progress,
+  writeModel: WriteModel,
+): Promise<{ readonly path: string; readonly tensors: readonly TensorToWrite<'F32'>[] }> {
+  const path = join(run, 'checkpoints', checkpointName(progress.step));
+  const tensors = await readTrained(net);
+  const moments = await readAll(net.engine, [...momentHandles(net, state)]);
+  await writeFolderAtomic(path, (folder) => {
+    writeModel(folder, tensors);
+    writeSafetensors(join(folder, 'optimizer.safetensors'), moments);
+    writeAtomic(join(folder, 'progress.json'), `${JSON.stringify(progress, null, 2)}\n`);
+  });
+  return { path, tensors };
+}
+
+function* momentHandles(net: Network, state: OptimizerState): Generator<readonly [string, Handle]> {
+  for (const { file, place, name } of trainedTensors(net)) {
+    const { m, v } = state.moments.get(place)!;
+    yield [`m.${file}`, m[name]!];
+    yield [`v.${file}`, v[name]!];
+  }
+}
+
+/** The newest checkpoint of a run, by its step. */
+export function newestCheckpoint(run: string): string | undefined {
+  const folder = join(run, 'checkpoints');
+  const names = listFolder(folder).filter((name) => /^step-\d{6,}$/.test(name));
+  const newest = names.sort((a, b) => stepOf(a) - stepOf(b)).at(-1);
+  return newest === undefined ? undefined : join(folder, newest);
+}
+
+function stepOf(name: string): number {
+  return Number(name.slice('step-'.length));
+}
+
+/** Reads progress.json of a checkpoint. @throws RUN_CHECKPOINT */
+export function readProgress(checkpoint: string): Progress {
+  const file = join(checkpoint, 'progress.json');
+  const json = readJson(file) as Partial<Progress>;
+  if (typeof json.step === 'number' && typeof json.eventBytes === 'number' && typeof json.sinceBest === 'number') {
+    return { step: json.step, eventBytes: json.eventBytes, sinceBest: json.sinceBest, best: json.best };
+  }
+  throw new TunesmithError('RUN_CHECKPOINT', { file, message: 'does not say where the run stood.' });
+}
+
+/** Loads parameters and moments of a checkpoint into a network that has just been made. */
+export function restoreCheckpoint(checkpoint: string, net: Network, state: OptimizerState): void {
+  recoverFolder(checkpoint);
+  const weightFile = ['adapter_model.safetensors', 'model.safetensors']
+    .map((name) => join(checkpoint, name))
+    .find(fileExists);
+  if (weightFile === undefined)
+    throw new TunesmithError('RUN_CHECKPOINT', { file: checkpoint, message: 'holds no weights.' });
+  const weights = tensorsOf(weightFile);
+  const moments = tensorsOf(join(checkpoint, 'optimizer.safetensors'));
+  const load = (tensors: Map<string, StoredTensor>, name: string, old: Handle): Handle => {
+    const stored = tensors.get(name);
+    if (stored === undefined || String(stored.shape) !== String(old.shape)) {
+      throw new TunesmithError('RUN_CHECKPOINT', {
+        file: checkpoint,
+        message: `tensor ${name} is missing or of another shape.`,
+      });
+    }
+    net.engine.release(old);
+    return net.engine.upload({ stored: [stored], shape: stored.shape });
+  };
+  for (const { file, place, name, handle } of [...trainedTensors(net)]) {
+    const target = place === 'outer' ? net.outer : net.layers[place]!;
+    target[name] = load(weights, file, handle);
+    const { m, v } = state.moments.get(place)!;
+    m[name] = load(moments, `m.${file}`, m[name]!);
+    v[name] = load(moments, `v.${file}`, v[name]!);
+  }
+  if (net.config.tiedEmbeddings) net.outer.head = net.outer.embed!;
+}
+
+function tensorsOf(file: string): Map<string, StoredTensor> {
+  return new Map(readSafetensorsHeader(file).tensors.map((t) => [t.name, t]));
+}
+
+/** Removes old checkpoints: the newest stays always, and `keep` more. */
+export function pruneCheckpoints(run: string, keep: number): void {
+  const folder = join(run, 'checkpoints');
+  const names = listFolder(folder)
+    .filter((name) => /^step-\d{6,}$/.test(name))
+    .sort((a, b) => stepOf(a) - stepOf(b));
+  for (const name of names.slice(0, Math.max(0, names.length - 1 - keep))) remove(join(folder, name));
+}

@@ -1,0 +1,60 @@
+import { buildMicroBatch, planMicroBatches } from '../data/index.ts';
+import { type Example, supervisedTokens } from '../text/example.ts';
+import { forwardLoss, type Network, readLosses } from './network.ts';
+
+/** Summed loss of one example over its supervised tokens. */
+export interface ExampleLoss {
+  readonly nll: number;
+  readonly tokens: number;
+}
+
+/** Examples whose micro-batches are in flight at once: enough to keep the engine busy, few enough to report and to stop. */
+const GROUP = 64;
+
+/** -log p of the supervised tokens of each example, in nats, in the order of the examples. */
+export async function* exampleLosses(
+  net: Network,
+  examples: readonly Example[],
+  signal?: AbortSignal,
+): AsyncGenerator<ExampleLoss> {
+  for (let from = 0; from < examples.length; from += GROUP) {
+    signal?.throwIfAborted();
+    yield* await groupLosses(net, examples.slice(from, from + GROUP));
+  }
+}
+
+async function groupLosses(net: Network, examples: readonly Example[]): Promise<ExampleLoss[]> {
+  const plans = planMicroBatches(
+    examples.map((e) => e.ids.length),
+    { pack: true },
+  );
+  const results = new Array<ExampleLoss>(examples.length);
+  await Promise.all(
+    plans.map(async (plan) => {
+      const batch = buildMicroBatch(examples, plan);
+      const losses = await readLosses(net.engine, forwardLoss(net, batch), batch.lossTokens);
+      let at = 0;
+      for (const row of plan.rows) {
+        const tokens = supervisedTokens(examples[row]!);
+        results[row] = { nll: losses.subarray(at, at + tokens).reduce((s, x) => s + x, 0), tokens };
+        at += tokens;
+      }
+    }),
+  );
+  return results;
+}
+
+/** Mean loss over all supervised tokens of the examples. */
+export async function meanLoss(
+  net: Network,
+  examples: readonly Example[],
+  signal?: AbortSignal,
+): Promise<{ readonly loss: number; readonly tokens: number }> {
+  let sum = 0;
+  let tokens = 0;
+  for await (const part of exampleLosses(net, examples, signal)) {
+    sum += part.nll;
+    tokens += part.tokens;
+  }
+  return { loss: sum / tokens, tokens };
+}

@@ -1,0 +1,23 @@
+import type { Handle } from '../engine/index.ts';
+import { EMBED, FINAL_NORM, HEAD, layerTensor } from '../model/names.ts';
+import type { Network } from './network.ts';
+import { type Place, trainedHandles, trainedPlaces } from './step.ts';
+
+const OUTER: Readonly<Record<string, string>> = { embed: EMBED, norm: FINAL_NORM, head: HEAD };
+
+/** Name of a trained tensor in files: peft's for an adapter, Hugging Face's for full weights. */
+export function fileName(net: Pick<Network, 'weights'>, place: Place, name: string): string {
+  if (place === 'outer') return OUTER[name]!;
+  return net.weights === 'lora' ? `base_model.model.${layerTensor(place, name)}` : layerTensor(place, name);
+}
+
+/** Everything that trains, by its name in files. */
+export function* trainedTensors(
+  net: Network,
+): Generator<{ readonly file: string; readonly place: Place; readonly name: string; readonly handle: Handle }> {
+  for (const place of trainedPlaces(net)) {
+    for (const [name, handle] of Object.entries(trainedHandles(net, place))) {
+      yield { file: fileName(net, place, name), place, name, handle };
+    }
+  }
+}

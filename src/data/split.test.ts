@@ -4,9 +4,7 @@ import type { Row } from './row.ts';
 import { groupSimilar } from './similar.ts';
 import { splitRows, type Validation } from './split.ts';
 
-const words = 'river stone lamp cloud paper train green seven quick north table glass music winter apple bridge'.split(
-  ' ',
-);
+const syllables = 'ri sto la clo pa tra gre se qui nor ta gla mu win ap bri'.split(' ');
 
 /** Texts of words drawn by a small generator, so that no two have much in common. */
 function text(seed: number, length = 20): string {

@@ -20,61 +20,41 @@ export interface Stream {
 const PARITY = 0x1bd11bda;
 
 /** Encrypts the counter (c0, c1) under the key (k0, k1) into `out[at]`, `out[at + 1]`. */
-export function threefry2x32(k0: number, k1: number, c0: number, c1: number, out: Uint32Array, at = 0): void {
+// biome-ignore format: a round a line
+export function threefry2x32(key0: number, key1: number, c0: number, c1: number, out: Uint32Array, at = 0): void {
+  // Signed words let the engine compute in 32-bit registers.
+  const k0 = key0 | 0;
+  const k1 = key1 | 0;
   const k2 = PARITY ^ k0 ^ k1;
   let x = (c0 + k0) | 0;
   let y = (c1 + k1) | 0;
   // Five groups of four rounds; the rotation constants alternate, and a key word goes in after each group.
-  x = (x + y) | 0;
-  y = ((y << 13) | (y >>> 19)) ^ x;
-  x = (x + y) | 0;
-  y = ((y << 15) | (y >>> 17)) ^ x;
-  x = (x + y) | 0;
-  y = ((y << 26) | (y >>> 6)) ^ x;
-  x = (x + y) | 0;
-  y = ((y << 6) | (y >>> 26)) ^ x;
-  x = (x + k1) | 0;
-  y = (y + k2 + 1) | 0;
-  x = (x + y) | 0;
-  y = ((y << 17) | (y >>> 15)) ^ x;
-  x = (x + y) | 0;
-  y = ((y << 29) | (y >>> 3)) ^ x;
-  x = (x + y) | 0;
-  y = ((y << 16) | (y >>> 16)) ^ x;
-  x = (x + y) | 0;
-  y = ((y << 24) | (y >>> 8)) ^ x;
-  x = (x + k2) | 0;
-  y = (y + k0 + 2) | 0;
-  x = (x + y) | 0;
-  y = ((y << 13) | (y >>> 19)) ^ x;
-  x = (x + y) | 0;
-  y = ((y << 15) | (y >>> 17)) ^ x;
-  x = (x + y) | 0;
-  y = ((y << 26) | (y >>> 6)) ^ x;
-  x = (x + y) | 0;
-  y = ((y << 6) | (y >>> 26)) ^ x;
-  x = (x + k0) | 0;
-  y = (y + k1 + 3) | 0;
-  x = (x + y) | 0;
-  y = ((y << 17) | (y >>> 15)) ^ x;
-  x = (x + y) | 0;
-  y = ((y << 29) | (y >>> 3)) ^ x;
-  x = (x + y) | 0;
-  y = ((y << 16) | (y >>> 16)) ^ x;
-  x = (x + y) | 0;
-  y = ((y << 24) | (y >>> 8)) ^ x;
-  x = (x + k1) | 0;
-  y = (y + k2 + 4) | 0;
-  x = (x + y) | 0;
-  y = ((y << 13) | (y >>> 19)) ^ x;
-  x = (x + y) | 0;
-  y = ((y << 15) | (y >>> 17)) ^ x;
-  x = (x + y) | 0;
-  y = ((y << 26) | (y >>> 6)) ^ x;
-  x = (x + y) | 0;
-  y = ((y << 6) | (y >>> 26)) ^ x;
-  out[at] = x + k2;
-  out[at + 1] = y + k0 + 5;
+  x = (x + y) | 0; y = ((y << 13) | (y >>> 19)) ^ x;
+  x = (x + y) | 0; y = ((y << 15) | (y >>> 17)) ^ x;
+  x = (x + y) | 0; y = ((y << 26) | (y >>> 6)) ^ x;
+  x = (x + y) | 0; y = ((y << 6) | (y >>> 26)) ^ x;
+  x = (x + k1) | 0; y = (y + k2 + 1) | 0;
+  x = (x + y) | 0; y = ((y << 17) | (y >>> 15)) ^ x;
+  x = (x + y) | 0; y = ((y << 29) | (y >>> 3)) ^ x;
+  x = (x + y) | 0; y = ((y << 16) | (y >>> 16)) ^ x;
+  x = (x + y) | 0; y = ((y << 24) | (y >>> 8)) ^ x;
+  x = (x + k2) | 0; y = (y + k0 + 2) | 0;
+  x = (x + y) | 0; y = ((y << 13) | (y >>> 19)) ^ x;
+  x = (x + y) | 0; y = ((y << 15) | (y >>> 17)) ^ x;
+  x = (x + y) | 0; y = ((y << 26) | (y >>> 6)) ^ x;
+  x = (x + y) | 0; y = ((y << 6) | (y >>> 26)) ^ x;
+  x = (x + k0) | 0; y = (y + k1 + 3) | 0;
+  x = (x + y) | 0; y = ((y << 17) | (y >>> 15)) ^ x;
+  x = (x + y) | 0; y = ((y << 29) | (y >>> 3)) ^ x;
+  x = (x + y) | 0; y = ((y << 16) | (y >>> 16)) ^ x;
+  x = (x + y) | 0; y = ((y << 24) | (y >>> 8)) ^ x;
+  x = (x + k1) | 0; y = (y + k2 + 4) | 0;
+  x = (x + y) | 0; y = ((y << 13) | (y >>> 19)) ^ x;
+  x = (x + y) | 0; y = ((y << 15) | (y >>> 17)) ^ x;
+  x = (x + y) | 0; y = ((y << 26) | (y >>> 6)) ^ x;
+  x = (x + y) | 0; y = ((y << 6) | (y >>> 26)) ^ x;
+  out[at] = (x + k2) | 0;
+  out[at + 1] = (y + k0 + 5) | 0;
 }
 
 /** FNV-1a over UTF-16 units: only has to tell purposes apart, the cipher does the mixing. */
@@ -171,11 +151,18 @@ export function fillDropout(out: Float32Array, share: number, stream: Stream): F
   const scale = 65536 / (65536 - threshold);
   const key = streamKey(stream);
   const word = new Uint32Array(2);
-  const halves = new Uint16Array(word.buffer);
+  const whole = out.length & ~3;
   for (let i = 0; i < out.length; i += 4) {
     threefry2x32(key[0]!, key[1]!, i, 0, word);
-    const end = Math.min(4, out.length - i);
-    for (let j = 0; j < end; j++) out[i + j] = halves[j]! < threshold ? 0 : scale;
+    const x = word[0]!;
+    const y = word[1]!;
+    const at = i < whole ? i : 0;
+    const to = i < whole ? out : new Float32Array(4);
+    to[at] = (x & 0xffff) < threshold ? 0 : scale;
+    to[at + 1] = x >>> 16 < threshold ? 0 : scale;
+    to[at + 2] = (y & 0xffff) < threshold ? 0 : scale;
+    to[at + 3] = y >>> 16 < threshold ? 0 : scale;
+    if (to !== out) out.set(to.subarray(0, out.length - i), i);
   }
   return out;
 }

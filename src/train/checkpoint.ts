@@ -28,6 +28,8 @@ export interface Progress {
   readonly best: { readonly step: number; readonly loss: number } | undefined;
   /** Evaluations since the best one. */
   readonly sinceBest: number;
+  /** The evaluation of this step was due but had not been made when the run was interrupted. */
+  readonly pendingEval: boolean;
 }
 
 /** Writes the tensors that train as a model folder: a PEFT folder, or one in Hugging Face layout. */
@@ -99,7 +101,8 @@ export function readProgress(checkpoint: string): Progress {
   const file = join(checkpoint, 'progress.json');
   const json = readJson(file) as Partial<Progress>;
   if (typeof json.step === 'number' && typeof json.eventBytes === 'number' && typeof json.sinceBest === 'number') {
-    return { step: json.step, eventBytes: json.eventBytes, sinceBest: json.sinceBest, best: json.best };
+    const { step, eventBytes, sinceBest, best, pendingEval = false } = json;
+    return { step, eventBytes, sinceBest, best, pendingEval };
   }
   throw new TunesmithError('RUN_CHECKPOINT', { file, message: 'does not say where the run stood.' });
 }

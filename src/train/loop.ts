@@ -1,0 +1,160 @@
+import { buildMicroBatch, type MicroBatch, type OrderOptions, planMicroBatches, stepRows } from '../data/index.ts';
+import { learningRate, type Schedule } from '../math/schedule.ts';
+import type { Example } from '../text/example.ts';
+import type { AdamWOptions } from './adamw.ts';
+import type { Progress } from './checkpoint.ts';
+import type { TrainEvent } from './events.ts';
+import type { Network } from './network.ts';
+import { type OptimizerState, trainStep } from './step.ts';
+
+/** What the loop is told; all of it is frozen in the run's config.json. */
+export interface LoopOptions {
+  readonly order: OrderOptions;
+  readonly totalSteps: number;
+  readonly schedule: { readonly kind: Schedule; readonly peak: number; readonly warmupSteps: number };
+  readonly optimizer: AdamWOptions;
+  readonly clip: number;
+  readonly microBatch: {
+    readonly pack: boolean;
+    readonly microBatch?: number | undefined;
+    readonly targetTokens: number;
+  };
+  readonly evalEvery: number;
+  readonly saveEvery: number;
+  readonly patience: number | undefined;
+}
+
+/** What the loop needs done for it; it knows no files and no clock. */
+export interface LoopHooks {
+  /** Mean loss on the selecting rows; undefined where there are none. */
+  readonly evaluate: ((signal: AbortSignal) => Promise<{ readonly loss: number; readonly tokens: number }>) | undefined;
+  /** Answers of the model to the fixed held-out prompts. */
+  readonly sample: (signal: AbortSignal) => Promise<readonly { readonly prompt: string; readonly text: string }[]>;
+  /** Keeps the model as the best so far. */
+  readonly saveBest: () => Promise<void>;
+  /** Writes a checkpoint and returns its path. */
+  readonly save: (progress: Omit<Progress, 'eventBytes'>) => Promise<string>;
+  /** Where an example came from, for messages. */
+  readonly describeRow: (index: number) => string;
+  /** Milliseconds. */
+  readonly now: () => number;
+}
+
+/** How the loop ended. */
+export type LoopEnd =
+  | { readonly kind: 'done'; readonly steps: number }
+  | { readonly kind: 'interrupted'; readonly step: number };
+
+type LoopState = { -readonly [K in keyof Omit<Progress, 'eventBytes'>]: Progress[K] };
+
+/**
+ * The training loop: yields what happens, writes nothing itself. Each step is a function of (options, step, parameters), so that a run
+ * that goes on from a checkpoint takes the very steps that an uninterrupted one takes. recipes/sft.ts shows the same flat.
+ */
+export async function* trainLoop(
+  net: Network,
+  optimizer: OptimizerState,
+  examples: readonly Example[],
+  options: LoopOptions,
+  hooks: LoopHooks,
+  from: Omit<Progress, 'eventBytes'>,
+  signal: AbortSignal,
+): AsyncGenerator<TrainEvent, LoopEnd> {
+  const state: LoopState = { ...from };
+  const rows = stepRows(options.order, state.step + 1);
+  const isOver = () => state.step >= options.totalSteps || stopsEarly(state, options);
+  for (;;) {
+    if (state.pendingEval) {
+      const finished = yield* evaluation(state, hooks, signal);
+      if (!finished) return yield* interrupted(state, hooks);
+    }
+    const isNew = state.step > from.step;
+    if (isNew && (isOver() || state.step % options.saveEvery === 0)) yield* checkpoint(state, hooks);
+    if (isOver()) return { kind: 'done', steps: state.step };
+    if (signal.aborted) return yield* interrupted(state, hooks);
+    state.step++;
+    yield await oneStep(net, optimizer, examples, rows.next().value.rows, options, hooks, state.step);
+    const isDue = state.step % options.evalEvery === 0 || state.step === options.totalSteps;
+    state.pendingEval = isDue && hooks.evaluate !== undefined;
+    if (signal.aborted) return yield* interrupted(state, hooks);
+  }
+}
+
+function stopsEarly(state: LoopState, { patience }: LoopOptions): boolean {
+  return patience !== undefined && !state.pendingEval && state.sinceBest >= patience;
+}
+
+async function oneStep(
+  net: Network,
+  optimizer: OptimizerState,
+  examples: readonly Example[],
+  rows: readonly number[],
+  options: LoopOptions,
+  hooks: LoopHooks,
+  step: number,
+): Promise<TrainEvent> {
+  const start = hooks.now();
+  const batches = microBatches(
+    rows.map((row) => examples[row]!),
+    options.microBatch,
+  );
+  const { kind, peak, warmupSteps } = options.schedule;
+  const lr = learningRate(kind, { peak, warmupSteps, totalSteps: options.totalSteps, step });
+  const describeRows = () => rows.map(hooks.describeRow).join(', ');
+  const result = await trainStep(net, optimizer, batches, {
+    ...options.optimizer,
+    clip: options.clip,
+    step,
+    lr,
+    describeRows,
+  });
+  await net.engine.sync();
+  const seconds = (hooks.now() - start) / 1000;
+  const realTokens = batches.reduce((n, batch) => n + batch.realTokens, 0);
+  return { type: 'step', step, ...result, lr, tokensPerSecond: Math.round((realTokens / seconds) * 10) / 10 };
+}
+
+/** The micro-batches of a step's rows. */
+export function microBatches(batch: readonly Example[], options: LoopOptions['microBatch']): MicroBatch[] {
+  const plans = planMicroBatches(
+    batch.map((example) => example.ids.length),
+    options,
+  );
+  return plans.map((plan) => buildMicroBatch(batch, plan));
+}
+
+/** Evaluates, remembers the best, lets the model answer. @returns false if it was interrupted */
+async function* evaluation(
+  state: LoopState,
+  hooks: LoopHooks,
+  signal: AbortSignal,
+): AsyncGenerator<TrainEvent, boolean> {
+  let result: { loss: number; tokens: number };
+  let samples: readonly { readonly prompt: string; readonly text: string }[];
+  try {
+    result = await hooks.evaluate!(signal);
+    samples = await hooks.sample(signal);
+  } catch (error) {
+    if (signal.aborted) return false;
+    throw error;
+  }
+  const isBest = state.best === undefined || result.loss < state.best.loss;
+  if (isBest) {
+    state.best = { step: state.step, loss: result.loss };
+    if (state.step > 0) await hooks.saveBest();
+  }
+  state.sinceBest = isBest ? 0 : state.sinceBest + 1;
+  state.pendingEval = false;
+  yield { type: 'eval', step: state.step, ...result };
+  for (const [index, sample] of samples.entries()) yield { type: 'sample', step: state.step, index, ...sample };
+  return true;
+}
+
+async function* checkpoint(state: LoopState, hooks: LoopHooks): AsyncGenerator<TrainEvent> {
+  yield { type: 'checkpoint', step: state.step, path: await hooks.save({ ...state }) };
+}
+
+async function* interrupted(state: LoopState, hooks: LoopHooks): AsyncGenerator<TrainEvent, LoopEnd> {
+  yield* checkpoint(state, hooks);
+  return { kind: 'interrupted', step: state.step };
+}

@@ -20,9 +20,13 @@ export const scatterAdd: Op<Record<string, never>> = {
   shape: ([data]) => data!,
   vjp: (g, dy, [_data, index]) => [dy, undefined, g.gather(dy, index!)],
   emit: (e, [data, index, rows], _attrs, types) => {
-    const i64 = e.node('Cast', [index!], { to: 7 });
-    const column = e.node('Reshape', [i64, e.i64([types[1]!.shape[0]!, 1])]);
-    return e.node('ScatterND', [data!, column, rows!], { reduction: 'add' });
+    const column = e.node('Reshape', [index!, e.i64([types[1]!.shape[0]!, 1])]);
+    if (e.device === 'cpu') {
+      return e.node('ScatterND', [data!, e.node('Cast', [column], { to: 7 }), rows!], { reduction: 'add' });
+    }
+    // ScatterND takes int64 indices only, which a GPU cannot make; an index for each element can stay int32.
+    const each = e.node('Expand', [column, e.i64(types[2]!.shape)]);
+    return e.node('ScatterElements', [data!, each, rows!], { axis: 0, reduction: 'add' });
   },
   reference: ([data, index, rows]) => {
     const width = data!.data.length / data!.shape[0]!;

@@ -136,6 +136,7 @@ export const CATALOGUE = {
     fix: 'free some space, then run the command again.',
   },
   FILE_CUT_SHORT: { exit: 2, rule: 'A file holds all the bytes that it promises.', fix: 'fetch or write it again.' },
+  FILE_EXISTS: { exit: 2, rule: 'A file that people have written is not overwritten.' },
   FILE_NOT_FOUND: { exit: 2, rule: 'A named file or folder exists and can be read.' },
   FILE_NOT_JSON: { exit: 2, rule: 'A .json file holds one JSON value.' },
   FILE_NOT_UTF8: { exit: 2, rule: 'Text files are UTF-8.', fix: 'save it as UTF-8.' },
@@ -229,6 +230,11 @@ export const CATALOGUE = {
   TOKENIZER_UNSUPPORTED: {
     exit: 2,
     rule: 'Tokenizers are byte-level BPE or SentencePiece-style BPE.',
+  },
+  // generation
+  GENERATE_PROMPT: {
+    exit: 2,
+    rule: "A prompt has at least one token, and leaves room for an answer in the model's context.",
   },
   // training
   TRAIN_DISK: { exit: 2, rule: 'There is room on the disk for the checkpoints of the run.' },

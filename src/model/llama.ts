@@ -31,11 +31,23 @@ export function llamaModules(c: ModelConfig): readonly LinearModule[] {
 /** The vectors of one decoder layer. */
 export const LLAMA_NORMS = ['input_layernorm', 'post_attention_layernorm'] as const;
 
-/** One decoder layer of the Llama family (Touvron et al. 2023, arXiv:2307.09288): x [N, D] to [N, D]. */
+/** Attention of one layer: rotated q [N, H*K] and k [N, G*K], v [N, G*K] to [N, H*K]. */
+export type Attend = (qkv: { readonly q: Value; readonly k: Value; readonly v: Value }) => Value;
+
+/**
+ * One decoder layer of the Llama family (Touvron et al. 2023, arXiv:2307.09288): x [N, D] to [N, D].
+ *
+ * @param attend within the rows of the layout, if not given
+ */
 export function llamaLayer(
   g: Builder,
   x_ND: Value,
-  { config, layout, linear }: { readonly config: ModelConfig; readonly layout: Layout; readonly linear: Linear },
+  {
+    config,
+    layout,
+    linear,
+    attend = (qkv) => attention(g, qkv, config, layout),
+  }: { readonly config: ModelConfig; readonly layout: Layout; readonly linear: Linear; readonly attend?: Attend },
 ): Value {
   const { hiddenSize, rmsNormEps, headDim } = config;
   const norm = (name: (typeof LLAMA_NORMS)[number], x: Value) =>
@@ -47,7 +59,7 @@ export function llamaLayer(
   const q = g.rope(linear('self_attn.q_proj', h_ND), cos_NK, sin_NK);
   const k = g.rope(linear('self_attn.k_proj', h_ND), cos_NK, sin_NK);
   const v = linear('self_attn.v_proj', h_ND);
-  const attended_ND = g.add(x_ND, linear('self_attn.o_proj', attention(g, { q, k, v }, config, layout)));
+  const attended_ND = g.add(x_ND, linear('self_attn.o_proj', attend({ q, k, v })));
 
   const m_ND = norm('post_attention_layernorm', attended_ND);
   const act_NF = g.mul(g.silu(linear('mlp.gate_proj', m_ND)), linear('mlp.up_proj', m_ND));

@@ -26,9 +26,12 @@ export function baseLinear(g: Builder, modules: readonly LinearModule[]): Linear
 export function loraLinear(
   g: Builder,
   modules: readonly LinearModule[],
-  { adapted, dropout }: { readonly adapted: ReadonlyMap<string, LoraModule>; readonly dropout: boolean },
+  {
+    adapted,
+    dropout,
+    base = baseLinear(g, modules),
+  }: { readonly adapted: ReadonlyMap<string, LoraModule>; readonly dropout: boolean; readonly base?: Linear },
 ): Linear {
-  const base = baseLinear(g, modules);
   const sizes = new Map(modules.map((m) => [m.module, m]));
   return (module, x) => {
     const y = base(module, x);

@@ -1,0 +1,172 @@
+import { describe, expect, it } from 'vitest';
+import { type Engine, openOrtHere, openReference } from '../engine/index.ts';
+import { forwardProgram } from '../graph/index.ts';
+import { fillNormal } from '../math/random.ts';
+import { resolveAdapter } from '../model/adapter.ts';
+import type { AdapterHandles } from '../model/adapter-handles.ts';
+import type { BaseHandles } from '../model/base.ts';
+import type { ModelConfig } from '../model/config.ts';
+import { llamaLayer, llamaModules } from '../model/llama.ts';
+import { loraLinear } from '../model/lora.ts';
+import { ropeTables } from '../model/rope.ts';
+import { f32, i32 } from '../tensor/tensor.ts';
+import { capacityFor, createDecoder, type GenerationSession, partLengths } from './decoder.ts';
+
+const CONFIG: ModelConfig = {
+  modelType: 'llama',
+  hiddenSize: 32,
+  intermediateSize: 48,
+  layers: 2,
+  heads: 4,
+  kvHeads: 2,
+  headDim: 8,
+  rmsNormEps: 1e-5,
+  rope: { theta: 10_000, scaling: { kind: 'none' } },
+  vocabSize: 40,
+  tiedEmbeddings: false,
+  maxPositions: 1024,
+  eosIds: [0],
+};
+
+function normal(engine: Engine, shape: number[], name: string, deviation: number, mean = 0) {
+  const data = new Float32Array(shape.reduce((n, d) => n * d, 1));
+  return engine.upload(f32(fillNormal(data, mean, deviation, { seed: 3, purpose: name }), shape));
+}
+
+function randomModel(engine: Engine): GenerationSession & { readonly adapter: AdapterHandles } {
+  const { hiddenSize: d, vocabSize } = CONFIG;
+  const spec = resolveAdapter(CONFIG, { rank: 3, alpha: 6, dropout: 0, targets: ['q_proj', 'v_proj', 'down_proj'] });
+  const layers = Array.from({ length: CONFIG.layers }, (_, i) => ({
+    ...Object.fromEntries(
+      llamaModules(CONFIG).map((m) => [
+        `${m.module}.weight`,
+        normal(engine, [m.out, m.in], `${m.module}${i}`, m.in ** -0.5),
+      ]),
+    ),
+    'input_layernorm.weight': normal(engine, [d], `n1${i}`, 0.1, 1),
+    'post_attention_layernorm.weight': normal(engine, [d], `n2${i}`, 0.1, 1),
+  }));
+  const base: BaseHandles = {
+    config: CONFIG,
+    embed: normal(engine, [vocabSize, d], 'embed', 1),
+    norm: normal(engine, [d], 'norm', 0.1, 1),
+    head: normal(engine, [vocabSize, d], 'head', 0.3),
+    layers,
+  };
+  const adapters = spec.modules.map((modules, i) =>
+    Object.fromEntries(
+      llamaModules(CONFIG)
+        .filter((m) => modules.has(m.module))
+        .flatMap((m) => [
+          [`${m.module}.lora_A.weight`, normal(engine, [3, m.in], `A${m.module}${i}`, 0.3)],
+          [`${m.module}.lora_B.weight`, normal(engine, [m.out, 3], `B${m.module}${i}`, 0.3)],
+        ]),
+    ),
+  );
+  return { engine, base, adapter: { spec, layers: adapters } };
+}
+
+/** Logits after each token, without a cache: the layer programs as training runs them. */
+async function uncached({ engine, base, adapter }: GenerationSession, ids: number[]): Promise<Float32Array[]> {
+  const n = ids.length;
+  const { cos, sin } = ropeTables(
+    CONFIG,
+    Int32Array.from(ids, (_, i) => i),
+  );
+  const tables = { cos: engine.upload(f32(cos, [n, 4])), sin: engine.upload(f32(sin, [n, 4])) };
+  const d = CONFIG.hiddenSize;
+  const embed = engine.compile(
+    forwardProgram((g) => g.gather(g.input('embed', [CONFIG.vocabSize, d]), g.input('ids', [n], 'i32'))),
+  );
+  let x = engine.run(embed, { embed: base.embed, ids: engine.upload(i32(ids, [n])) }).y!;
+  for (const [i, weights] of base.layers.entries()) {
+    const layer = engine.compile(
+      forwardProgram((g) =>
+        llamaLayer(g, g.input('x', [n, d]), {
+          config: CONFIG,
+          layout: { tokens: n, rows: 1, length: n, dense: true },
+          linear: loraLinear(g, llamaModules(CONFIG), {
+            adapted: adapter?.spec.modules[i] ?? new Map(),
+            dropout: false,
+          }),
+        }),
+      ),
+    );
+    x = engine.run(layer, { x, ...tables, ...weights, ...adapter?.layers[i] }).y!;
+  }
+  const head = engine.compile(
+    forwardProgram((g) =>
+      g.matMul(
+        g.rmsNorm(g.input('x', [n, d]), g.input('norm', [d]), CONFIG.rmsNormEps),
+        g.input('head', [CONFIG.vocabSize, d]),
+        { transB: true },
+      ),
+    ),
+  );
+  const logits = await engine.read(engine.run(head, { x, norm: base.norm, head: base.head }).y!);
+  return ids.map((_, i) => (logits.data as Float32Array).subarray(i * CONFIG.vocabSize, (i + 1) * CONFIG.vocabSize));
+}
+
+function expectClose(actual: Float32Array, expected: Float32Array): void {
+  const scale = expected.reduce((m, x) => Math.max(m, Math.abs(x)), 0);
+  const off = actual.reduce((m, x, i) => Math.max(m, Math.abs(x - expected[i]!)), 0);
+  expect(actual).toHaveLength(expected.length);
+  expect(off / scale).toBeLessThan(2e-5);
+}
+
+const ids = (n: number, seed: number) => Array.from({ length: n }, (_, i) => (i * i * 7 + i * 3 + seed) % 40);
+
+const ENGINES = {
+  reference: async () => openReference(),
+  ort: () => openOrtHere({ device: 'cpu', threads: 1, optimize: 'on' }),
+  'ort without optimisation': () => openOrtHere({ device: 'cpu', threads: 1, optimize: 'off' }),
+} as const;
+
+describe.each(Object.entries(ENGINES))('the decoder on %s', (_name, open) => {
+  it.each(['base', 'adapter'] as const)('gives the logits of the forward pass without a cache (%s)', async (kind) => {
+    const model = randomModel(await open());
+    const session = kind === 'base' ? { engine: model.engine, base: model.base } : model;
+    const decoder = createDecoder(session);
+    const prompts = [ids(20, 1), ids(3, 5), ids(17, 9)];
+    const cache = decoder.allocate(3, 256);
+    const one = decoder.allocate(1, 256);
+    const all = await Promise.all(prompts.map((p, i) => uncached(session, [...p, 11 + i, 30 - i])));
+    for (const [row, prompt] of prompts.entries()) {
+      expectClose(await decoder.prefill(one, prompt), all[row]![prompt.length - 1]!);
+      decoder.copyRow(one, cache, row);
+    }
+    for (const step of [0, 1]) {
+      const logits = await decoder.step(
+        cache,
+        prompts.map((p, i) => ({ id: step === 0 ? 11 + i : 30 - i, position: p.length + step })),
+      );
+      for (const [row, prompt] of prompts.entries()) {
+        expectClose(logits.subarray(row * 40, (row + 1) * 40), all[row]![prompt.length + step]!);
+      }
+    }
+  });
+
+  it('switches between base and adapter without loading the base again', async () => {
+    const model = randomModel(await open());
+    const prompt = ids(9, 2);
+    const first = async (session: GenerationSession) => {
+      const decoder = createDecoder(session);
+      return decoder.prefill(decoder.allocate(1, 256), prompt);
+    };
+    const base = await first({ ...model, adapter: undefined });
+    const adapted = await first(model);
+    expect(adapted).not.toEqual(base);
+    expect(await first({ ...model, adapter: undefined })).toEqual(base);
+  });
+});
+
+describe('a prompt longer than the longest part', () => {
+  it('is run in parts with the same logits', async () => {
+    const model = randomModel(await ENGINES.ort());
+    const decoder = createDecoder(model);
+    const prompt = ids(700, 1);
+    expect(partLengths(700)).toEqual([512, 256]);
+    const logits = await decoder.prefill(decoder.allocate(1, capacityFor(700, 10)), prompt);
+    expectClose(logits, (await uncached(model, prompt))[699]!);
+  });
+});

@@ -1,0 +1,196 @@
+// Shape legend: B rows of a cache, C capacity, G key/value heads, K head width, V vocabulary
+import type { Engine, Handle, Handles, Program } from '../engine/index.ts';
+import type { AdapterHandles } from '../model/adapter-handles.ts';
+import type { BaseHandles } from '../model/base.ts';
+import type { ModelConfig } from '../model/config.ts';
+import { ropeTables } from '../model/rope.ts';
+import { f32, i32 } from '../tensor/tensor.ts';
+import { decoderProgram, inputWeights, type ProgramShape } from './programs.ts';
+
+/** A model to generate with. Base and adapter are switched by leaving `adapter` out; the base stays loaded. */
+export interface GenerationSession {
+  readonly engine: Engine;
+  readonly base: BaseHandles;
+  readonly adapter?: AdapterHandles | undefined;
+}
+
+/** Keys and values of B rows, [B, G, C, K] for each layer. */
+export interface Cache {
+  readonly rows: number;
+  readonly capacity: number;
+  readonly keys: readonly Handle[];
+  readonly values: readonly Handle[];
+}
+
+/** Runs a model over new tokens and a cache. */
+export interface Decoder {
+  readonly config: ModelConfig;
+  allocate(rows: number, capacity: number): Cache;
+  /** Runs a whole prompt into a cache of one row; returns the logits [V] after its last token. */
+  prefill(cache: Cache, ids: readonly number[]): Promise<Float32Array>;
+  /** Runs one token of each row, which stands at the given position; returns the logits [B, V]. */
+  step(cache: Cache, tokens: readonly { readonly id: number; readonly position: number }[]): Promise<Float32Array>;
+  /** Copies a cache of one row into a row of another of the same capacity. */
+  copyRow(source: Cache, target: Cache, row: number): void;
+  release(cache: Cache): void;
+  close(): void;
+}
+
+/** Lengths that parts of a prompt are padded to: each is a program of its own. */
+const PART_LENGTHS = [16, 32, 64, 128, 256, 512] as const;
+const LONGEST_PART = 512;
+/** Capacities are this times a power of two. */
+const SMALLEST_CAPACITY = 256;
+
+/** The capacity of a cache for so many tokens, with room for the padding of the last part of a prompt. */
+export function capacityFor(promptTokens: number, newTokens: number): number {
+  const parts = partLengths(promptTokens).reduce((sum, n) => sum + n, 0);
+  let capacity = SMALLEST_CAPACITY;
+  while (capacity < Math.max(parts, promptTokens + newTokens)) capacity *= 2;
+  return capacity;
+}
+
+/** Padded lengths of the parts that a prompt is run in. */
+export function partLengths(promptTokens: number): number[] {
+  const parts: number[] = [];
+  let rest = promptTokens;
+  for (; rest > LONGEST_PART; rest -= LONGEST_PART) parts.push(LONGEST_PART);
+  parts.push(PART_LENGTHS.find((n) => n >= rest)!);
+  return parts;
+}
+
+/** Makes a decoder of a session. Programs are compiled when first needed. */
+export function createDecoder({ engine, base, adapter }: GenerationSession): Decoder {
+  const { config } = base;
+  const source = inputWeights(config);
+  const programs = new Map<string, Program>();
+  const tables = new Map<number, Handles>();
+  const weights = weightInputs(base, adapter);
+
+  const programFor = (shape: ProgramShape): Program => {
+    const key = `${shape.rows}|${shape.length}|${shape.capacity}`;
+    const program = programs.get(key) ?? engine.compile(decoderProgram(config, shape, source, adapter?.spec.modules));
+    programs.set(key, program);
+    return program;
+  };
+
+  const tablesFor = (capacity: number): Handles => {
+    const known = tables.get(capacity) ?? uploadTables(engine, config, capacity);
+    tables.set(capacity, known);
+    return known;
+  };
+
+  const run = async (cache: Cache, length: number, feed: Feed): Promise<Float32Array> => {
+    const program = programFor({ rows: cache.rows, length, capacity: cache.capacity });
+    const fed = uploadFeed(engine, feed);
+    const { inputs, into } = cacheArguments(cache);
+    const { logits } = engine.run(program, { ...weights, ...tablesFor(cache.capacity), ...fed, ...inputs }, into);
+    const result = engine.read(logits!);
+    engine.release(logits!, ...Object.values(fed));
+    return (await result).data as Float32Array;
+  };
+
+  return {
+    config,
+    allocate: (rows, capacity) => {
+      const shape = [rows, config.kvHeads, capacity, config.headDim];
+      const each = () => Array.from({ length: config.layers }, () => engine.allocate(shape));
+      return { rows, capacity, keys: each(), values: each() };
+    },
+    async prefill(cache, ids) {
+      let logits: Float32Array = new Float32Array();
+      let start = 0;
+      for (const length of partLengths(ids.length)) {
+        const part = ids.slice(start, start + length);
+        logits = await run(cache, length, partFeed(part, start, length));
+        start += length;
+      }
+      return logits;
+    },
+    step: (cache, tokens) => run(cache, 1, stepFeed(tokens)),
+    copyRow: (from, to, row) => {
+      const count = config.kvHeads * from.capacity * config.headDim;
+      for (const which of ['keys', 'values'] as const) {
+        for (const [layer, handle] of from[which].entries()) {
+          engine.copy(handle, 0, to[which][layer]!, row * count, count);
+        }
+      }
+    },
+    release: (cache) => engine.release(...cache.keys, ...cache.values),
+    close: () => engine.release(...[...tables.values()].flatMap((t) => Object.values(t))),
+  };
+}
+
+interface Feed {
+  readonly ids: Int32Array;
+  readonly positions: Int32Array;
+  readonly last: Int32Array;
+  readonly total: Int32Array;
+  readonly pick: Int32Array;
+}
+
+/** Tokens of a prompt from position `start`, padded at the end: what is computed for the padding is never seen, and overwritten later. */
+function partFeed(part: readonly number[], start: number, length: number): Feed {
+  const ids = new Int32Array(length);
+  ids.set(part);
+  return {
+    ids,
+    positions: Int32Array.from({ length }, (_, i) => start + i),
+    last: Int32Array.of(start + length - 1),
+    total: Int32Array.of(start + length),
+    pick: Int32Array.of(part.length - 1),
+  };
+}
+
+function stepFeed(tokens: readonly { readonly id: number; readonly position: number }[]): Feed {
+  const positions = Int32Array.from(tokens, (t) => t.position);
+  return {
+    ids: Int32Array.from(tokens, (t) => t.id),
+    positions,
+    last: positions,
+    total: Int32Array.of(Math.max(...positions) + 1),
+    pick: new Int32Array(),
+  };
+}
+
+function uploadFeed(engine: Engine, feed: Feed): Record<keyof Feed, Handle> {
+  const upload = (data: Int32Array) => engine.upload(i32(data, [data.length]));
+  const { ids, positions, last, total, pick } = feed;
+  return {
+    ids: upload(ids),
+    positions: upload(positions),
+    last: upload(last),
+    total: upload(total),
+    pick: upload(pick),
+  };
+}
+
+function cacheArguments(cache: Cache): { readonly inputs: Handles; readonly into: Handles } {
+  const inputs: Record<string, Handle> = {};
+  const into: Record<string, Handle> = {};
+  for (const which of ['keys', 'values'] as const) {
+    for (const [layer, handle] of cache[which].entries()) {
+      inputs[`${which}.${layer}`] = handle;
+      into[`${which}.${layer}.next`] = handle;
+    }
+  }
+  return { inputs, into };
+}
+
+/** Rotations of positions 0 .. C-1. */
+function uploadTables(engine: Engine, config: ModelConfig, capacity: number): Handles {
+  const positions = Int32Array.from({ length: capacity }, (_, i) => i);
+  const { cos, sin } = ropeTables(config, positions);
+  const shape = [capacity, config.headDim / 2];
+  return { cos: engine.upload(f32(cos, shape)), sin: engine.upload(f32(sin, shape)) };
+}
+
+function weightInputs(base: BaseHandles, adapter: AdapterHandles | undefined): Handles {
+  const all: Record<string, Handle> = { embed: base.embed, norm: base.norm, head: base.head };
+  for (const layers of [base.layers, adapter?.layers ?? []]) {
+    for (const [i, layer] of layers.entries()) {
+      for (const [name, handle] of Object.entries(layer)) all[`layers.${i}.${name}`] = handle;
+    }
+  }
+  return all;
+}

@@ -1,0 +1,193 @@
+import { TunesmithError } from '../errors/index.ts';
+import type { Tokenizer } from '../text/tokenizer.ts';
+import { type Cache, capacityFor, createDecoder, type Decoder, type GenerationSession } from './decoder.ts';
+import { GREEDY, type Sampling, sampleToken } from './sample.ts';
+import { createTextStream, type StopReason, type TextStream } from './stop.ts';
+
+/** How to answer. */
+export interface GenerateOptions {
+  readonly tokenizer: Pick<Tokenizer, 'decode'>;
+  readonly maxTokens: number;
+  /** Greedy if not given. */
+  readonly sampling?: Partial<Sampling>;
+  /** Tokens that end an answer: the template's end of turn and the model's ends of sequence. */
+  readonly stopIds: Iterable<number>;
+  readonly stopStrings?: readonly string[];
+  /** Prompts that are answered side by side; 8 if not given. */
+  readonly batch?: number;
+  /** Number of the first prompt, from which random draws count: a file answered in parts gets the same answers. 0 if not given. */
+  readonly firstIndex?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** What {@link generate} yields: each token as it comes, and each answer when it is whole. */
+export type GenerateEvent = TokenEvent | ResultEvent;
+
+/** One more token of an answer. */
+export interface TokenEvent {
+  readonly type: 'token';
+  /** Number of the prompt. */
+  readonly index: number;
+  readonly id: number;
+  /** Text that is now certain; may be empty. */
+  readonly text: string;
+}
+
+/** A whole answer. */
+export interface ResultEvent {
+  readonly type: 'result';
+  readonly index: number;
+  readonly text: string;
+  /** All new tokens, with the one that ended the turn. */
+  readonly ids: readonly number[];
+  readonly stop: StopReason;
+  readonly promptTokens: number;
+  /** Number of new tokens. */
+  readonly tokens: number;
+  /** New tokens over the time from the start of the prompt to the last token. */
+  readonly tokensPerSecond: number;
+}
+
+/** An answer in the making, in one row of the cache. */
+interface Answer {
+  readonly index: number;
+  readonly prompt: readonly number[];
+  readonly ids: number[];
+  readonly stream: TextStream;
+  readonly room: number;
+  readonly started: number;
+  text: string;
+}
+
+/**
+ * Answers prompts, several at a time: when an answer is done, the next prompt takes its row. Events of different prompts interleave.
+ *
+ * @param prompts token ids, as rendered; nothing is added
+ * @throws GENERATE_PROMPT for a prompt that is empty or fills the model's context; the signal's reason when it is aborted
+ */
+export async function* generate(
+  session: GenerationSession,
+  prompts: readonly (readonly number[])[],
+  options: GenerateOptions,
+): AsyncGenerator<GenerateEvent, void, void> {
+  const { maxPositions } = session.base.config;
+  for (const [i, prompt] of prompts.entries()) checkPrompt(prompt, i, maxPositions);
+  if (prompts.length === 0) return;
+  const decoder = createDecoder(session);
+  const rows = Math.min(options.batch ?? 8, prompts.length);
+  const capacity = Math.max(...prompts.map((p) => capacityFor(p.length, roomFor(p, options.maxTokens, maxPositions))));
+  const all = decoder.allocate(rows, capacity);
+  const one = rows === 1 ? all : decoder.allocate(1, capacity);
+  try {
+    yield* answerAll(decoder, { all, one }, prompts, options);
+  } finally {
+    decoder.release(all);
+    if (one !== all) decoder.release(one);
+    decoder.close();
+  }
+}
+
+function checkPrompt(prompt: readonly number[], index: number, maxPositions: number): void {
+  if (prompt.length > 0 && prompt.length < maxPositions) return;
+  const fault = prompt.length === 0 ? 'is empty' : `has ${prompt.length} tokens, the model's context ${maxPositions}`;
+  throw new TunesmithError('GENERATE_PROMPT', { message: `prompt ${index} ${fault}.` });
+}
+
+function roomFor(prompt: readonly number[], maxTokens: number, maxPositions: number): number {
+  return Math.min(maxTokens, maxPositions - prompt.length);
+}
+
+async function* answerAll(
+  decoder: Decoder,
+  caches: { readonly all: Cache; readonly one: Cache },
+  prompts: readonly (readonly number[])[],
+  options: GenerateOptions,
+): AsyncGenerator<GenerateEvent, void, void> {
+  const slots = new Array<Answer | undefined>(caches.all.rows);
+  const choose = createChooser(options);
+  let next = 0;
+  for (;;) {
+    for (let slot = 0; slot < slots.length; slot++) {
+      while (slots[slot] === undefined && next < prompts.length) {
+        options.signal?.throwIfAborted();
+        const answer = begin(decoder, prompts[next]!, next + (options.firstIndex ?? 0), options);
+        next++;
+        const logits = await decoder.prefill(caches.one, answer.prompt);
+        const ended = yield* choose(answer, logits);
+        if (ended) continue;
+        if (caches.one !== caches.all) decoder.copyRow(caches.one, caches.all, slot);
+        slots[slot] = answer;
+      }
+    }
+    if (slots.every((answer) => answer === undefined)) return;
+    options.signal?.throwIfAborted();
+    const logits = await decoder.step(caches.all, slots.map(nextInput));
+    const width = logits.length / slots.length;
+    for (const [slot, answer] of slots.entries()) {
+      if (answer === undefined) continue;
+      const ended = yield* choose(answer, logits.subarray(slot * width, (slot + 1) * width));
+      if (ended) slots[slot] = undefined;
+    }
+  }
+}
+
+function begin(decoder: Decoder, prompt: readonly number[], index: number, options: GenerateOptions): Answer {
+  return {
+    index,
+    prompt,
+    ids: [],
+    stream: createTextStream(options.tokenizer, options.stopStrings),
+    room: roomFor(prompt, options.maxTokens, decoder.config.maxPositions),
+    started: performance.now(),
+    text: '',
+  };
+}
+
+/** The newest token of an answer, which is not in the cache yet. An empty row computes something that nobody reads. */
+function nextInput(answer: Answer | undefined): { readonly id: number; readonly position: number } {
+  if (answer === undefined) return { id: 0, position: 0 };
+  return { id: answer.ids.at(-1)!, position: answer.prompt.length + answer.ids.length - 1 };
+}
+
+/** Makes the function that takes the next token of an answer, tells of it, and returns whether the answer is done. */
+function createChooser(options: GenerateOptions) {
+  const sampling = { ...GREEDY, ...options.sampling };
+  const stopIds = new Set(options.stopIds);
+  return function* choose(answer: Answer, logits: Float32Array): Generator<GenerateEvent, boolean, void> {
+    if (answer.room <= 0) {
+      yield resultOf(answer, 'length');
+      return true;
+    }
+    const before = sampling.repetitionPenalty === 1 ? [] : [...answer.prompt, ...answer.ids];
+    const id = sampleToken(logits, before, sampling, { prompt: answer.index, token: answer.ids.length });
+    answer.ids.push(id);
+    const { text, stop } = extend(answer, id, stopIds.has(id));
+    answer.text += text;
+    yield { type: 'token', index: answer.index, id, text };
+    if (stop === undefined) return false;
+    yield resultOf(answer, stop);
+    return true;
+  };
+}
+
+function extend(answer: Answer, id: number, endsTurn: boolean): { text: string; stop: StopReason | undefined } {
+  if (endsTurn) return { text: answer.stream.finish(), stop: 'eot' };
+  const { text, stopped } = answer.stream.push(id);
+  if (stopped) return { text, stop: 'string' };
+  if (answer.ids.length < answer.room) return { text, stop: undefined };
+  return { text: text + answer.stream.finish(), stop: 'length' };
+}
+
+function resultOf(answer: Answer, stop: StopReason): ResultEvent {
+  const seconds = (performance.now() - answer.started) / 1000;
+  return {
+    type: 'result',
+    index: answer.index,
+    text: answer.text,
+    ids: answer.ids,
+    stop,
+    promptTokens: answer.prompt.length,
+    tokens: answer.ids.length,
+    tokensPerSecond: answer.ids.length / seconds,
+  };
+}

@@ -1,0 +1,112 @@
+// Shape legend: B rows of the cache, L new tokens of each, N = B * L, C capacity, D model width, V vocabulary, G key/value heads, K head width
+import { type Builder, createBuilder, finishGraph, type Graph, type Value } from '../graph/index.ts';
+import type { ModelConfig } from '../model/config.ts';
+import { type Linear, llamaLayer, llamaModules } from '../model/llama.ts';
+import { baseLinear, type LoraModule, loraLinear } from '../model/lora.ts';
+
+/** Sizes that a program is made for. */
+export interface ProgramShape {
+  readonly rows: number;
+  /** New tokens of each row: 1 when decoding; a prompt's part has 1 row. */
+  readonly length: number;
+  readonly capacity: number;
+}
+
+/** The adapted modules of each layer; nothing for the base model. */
+export type AdaptedModules = readonly ReadonlyMap<string, LoraModule>[] | undefined;
+
+/** Where a program's matrices come from: inputs of the exact path, stored constants of the fast one. */
+export interface WeightSource {
+  /** Embedding rows of token ids [N]: [N, D]. */
+  embed(g: Builder, ids: Value): Value;
+  /** The base model's linear modules of one layer; `g` names its inputs after the layer. */
+  linear(g: Builder, layer: number): Linear;
+  /** Logits [B, V] of normalised hidden states [B, D]. */
+  head(g: Builder, hidden: Value): Value;
+}
+
+/** Float32 weights as inputs in the layout of Hugging Face. */
+export function inputWeights(config: ModelConfig): WeightSource {
+  const { vocabSize, hiddenSize, tiedEmbeddings } = config;
+  const modules = llamaModules(config);
+  return {
+    embed: (g, ids) => g.gather(g.input('embed', [vocabSize, hiddenSize]), ids),
+    linear: (g) => baseLinear(g, modules),
+    head: (g, hidden) =>
+      g.matMul(hidden, g.input(tiedEmbeddings ? 'embed' : 'head', [vocabSize, hiddenSize]), { transB: true }),
+  };
+}
+
+/**
+ * The whole decoder over new tokens and a cache. Inputs: `ids` [N], `positions` [N], `last` [B], `total` [1], `cos` and `sin` [C, K/2] of all
+ * positions, `pick` [B] (index among the N of the token whose logits are wanted; not where L is 1), `norm`, the weights, and `keys.i`, `values.i`
+ * [B, G, C, K] of each layer. Outputs: `logits` [B, V], `keys.i.next`, `values.i.next`, which may be written over the caches.
+ */
+export function decoderProgram(
+  config: ModelConfig,
+  shape: ProgramShape,
+  weights: WeightSource,
+  adapted: AdaptedModules,
+): Graph {
+  const { rows, length } = shape;
+  const tokens = rows * length;
+  const g = createBuilder();
+  const positions = g.input('positions', [tokens], 'i32');
+  const table = (name: string) => g.gather(g.input(name, [shape.capacity, config.headDim / 2]), positions);
+  const shared: Readonly<Record<string, Value>> = { cos: table('cos'), sin: table('sin') };
+
+  const outputs: Record<string, Value> = {};
+  let x_ND = weights.embed(g, g.input('ids', [tokens], 'i32'));
+  for (let layer = 0; layer < config.layers; layer++) {
+    const own: Builder = {
+      ...g,
+      input: (name, ...type) => shared[name] ?? g.input(`layers.${layer}.${name}`, ...type),
+    };
+    const adaptedHere = adapted?.[layer] ?? new Map<string, LoraModule>();
+    const linear = loraLinear(own, llamaModules(config), {
+      adapted: adaptedHere,
+      dropout: false,
+      base: weights.linear(own, layer),
+    });
+    x_ND = llamaLayer(own, x_ND, {
+      config,
+      layout: { tokens, rows, length, dense: true },
+      linear,
+      attend: (qkv) => attendCached(g, qkv, { config, shape, layer, outputs }),
+    });
+  }
+  const wanted = length === 1 ? x_ND : g.gather(x_ND, g.input('pick', [rows], 'i32'));
+  const normed = g.rmsNorm(wanted, g.input('norm', [config.hiddenSize]), config.rmsNormEps);
+  return finishGraph(g, { logits: weights.head(g, normed), ...outputs });
+}
+
+function attendCached(
+  g: Builder,
+  { q, k, v }: { readonly q: Value; readonly k: Value; readonly v: Value },
+  at: {
+    readonly config: ModelConfig;
+    readonly shape: ProgramShape;
+    readonly layer: number;
+    readonly outputs: Record<string, Value>;
+  },
+): Value {
+  const { heads, kvHeads, headDim } = at.config;
+  const { rows, length, capacity } = at.shape;
+  const cache = [rows, kvHeads, capacity, headDim];
+  const grid = (x: Value) => g.reshape(x, [rows, length, x.shape[1]!]);
+  const { attended, keys, values } = g.cachedAttention(
+    {
+      q: grid(q),
+      k: grid(k),
+      v: grid(v),
+      keys: g.input(`keys.${at.layer}`, cache),
+      values: g.input(`values.${at.layer}`, cache),
+      last: g.input('last', [rows], 'i32'),
+      total: g.input('total', [1], 'i32'),
+    },
+    { heads, kvHeads },
+  );
+  at.outputs[`keys.${at.layer}.next`] = keys;
+  at.outputs[`values.${at.layer}.next`] = values;
+  return g.reshape(attended, [rows * length, heads * headDim]);
+}

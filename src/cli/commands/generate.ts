@@ -1,0 +1,104 @@
+import { TunesmithError } from '../../errors/index.ts';
+import { answerFile } from '../answers.ts';
+import { type Context, defineCommand } from '../command.ts';
+import type { ModelSession, Prompt, Sampling } from '../domain.ts';
+import { modelName, modelOptions, requestModel } from '../models.ts';
+import { readMessagesFile } from '../prompts.ts';
+import { samplingOf, samplingOptions } from '../sampling.ts';
+import { need } from '../wiring.ts';
+
+/** `tunesmith generate`. */
+export const generate = defineCommand({
+  name: 'generate',
+  summary: 'Answers prompts: texts, conversations, or a whole file of rows.',
+  positionals: ['[MODEL]'],
+  options: {
+    ...modelOptions,
+    prompt: { type: 'string', value: 'TEXT', many: true, description: 'a question, or raw text to go on with' },
+    messages: { type: 'string', value: 'FILE', description: 'an array of messages or {messages}; .jsonl: several' },
+    data: { type: 'string', value: 'FILE', description: 'rows to answer, each up to its last answer' },
+    out: {
+      type: 'string',
+      value: 'FILE',
+      description: 'where the answers to --data go; one that is cut short is completed',
+    },
+    against: { type: 'string', choices: ['base'], description: "adds the base model's answer beside each of --data" },
+    base: { type: 'boolean', description: 'without the adapter' },
+    format: { type: 'string', choices: ['chat', 'raw'], description: 'how --prompt is read (default: as the model)' },
+    system: { type: 'string', value: 'TEXT', description: 'system prompt for --prompt' },
+    ...samplingOptions,
+  },
+  examples: [
+    'generate smollm2-135m-instruct --prompt "Name three bicycle parts."',
+    'generate @last --prompt "My chain slips." --temperature 0.7 --seed 1',
+    'generate @last --data held-out.jsonl --out answers.jsonl --against base',
+  ],
+  async run({ options, positionals }, context) {
+    const { data, out, messages, prompt } = options;
+    const sources = [data, messages, prompt].filter((source) => source !== undefined).length;
+    if (sources !== 1) {
+      throw new TunesmithError('CLI_ARGUMENT', {
+        message: 'generate takes --prompt, --messages or --data, and just one of them.',
+      });
+    }
+    if ((data === undefined) !== (out === undefined)) {
+      throw new TunesmithError('CLI_ARGUMENT', { message: '--data and --out go together.' });
+    }
+    const useless = data === undefined ? options.against && '--against' : options.base && options.against && '--base';
+    if (useless) throw new TunesmithError('CLI_OPTION_CONFLICT', { message: `${useless} has no effect here.` });
+    if (prompt === undefined && (options.system ?? options.format) !== undefined) {
+      throw new TunesmithError('CLI_OPTION_CONFLICT', { message: '--system and --format go with --prompt.' });
+    }
+    const sampling = samplingOf(options);
+    const conversations = messages === undefined ? undefined : readMessagesFile(messages);
+    const model = await requestModel(modelName(positionals[0], options.model) ?? '@last', options, context);
+    const session = await need('openModel')(model);
+    try {
+      if ((options.base || options.against !== undefined) && !session.hasAdapter) {
+        const message = `${options.base ? '--base' : '--against base'} has no effect on a model without an adapter.`;
+        throw new TunesmithError('CLI_OPTION_CONFLICT', { message });
+      }
+      const base = options.base ?? false;
+      if (data !== undefined && out !== undefined) {
+        const against = options.against !== undefined;
+        await answerFile({ session, data, out, against, base, sampling }, context);
+      } else {
+        const format = options.format === 'raw' || options.format === 'chat' ? options.format : session.format;
+        const prompts = conversations ?? (prompt ?? []).map((text) => asPrompt(text, format, options.system));
+        await answer(session, prompts, { ...sampling, base }, context);
+      }
+    } finally {
+      await session.close();
+    }
+    context.signal.throwIfAborted();
+    return 0;
+  },
+});
+
+function asPrompt(text: string, format: 'chat' | 'raw', system: string | undefined): Prompt {
+  if (format === 'chat') {
+    const first = system === undefined ? [] : [{ role: 'system', content: system } as const];
+    return { kind: 'messages', messages: [...first, { role: 'user', content: text }] };
+  }
+  if (system === undefined) return { kind: 'text', text };
+  throw new TunesmithError('CLI_OPTION_CONFLICT', { message: '--system has no place in raw text.' });
+}
+
+async function answer(
+  session: ModelSession,
+  prompts: readonly Prompt[],
+  options: Sampling & { base: boolean },
+  { terminal, signal }: Context,
+): Promise<void> {
+  const results = [];
+  for await (const event of session.generate(prompts, { ...options, signal })) {
+    if (event.type === 'result') results.push(event);
+    else if (prompts.length === 1 && !terminal.json) terminal.stream(event.text);
+  }
+  results.sort((a, b) => a.index - b.index);
+  for (const result of results) {
+    terminal.emit(result);
+    if (!terminal.json) terminal.print(prompts.length === 1 ? '' : `--- ${result.index + 1}\n${result.text}`);
+    terminal.say(`${result.tokens} tokens, ${result.tokensPerSecond.toFixed(1)} tokens/s, stopped by ${result.stop}`);
+  }
+}

@@ -1,0 +1,112 @@
+import { join } from 'node:path';
+import { compareConfigs, listRuns, type RunDetails, removeRun, resolveRun, showRun } from '../../registry/runs.ts';
+import { defineCommand, type OptionSpecs } from '../command.ts';
+import { curve, lossText, table } from '../format.ts';
+import { RUNS } from '../models.ts';
+
+const options = {
+  out: { type: 'string', value: 'DIR', description: 'folder that holds the runs', default: RUNS },
+} as const satisfies OptionSpecs;
+
+const when = (iso: string) => iso.slice(0, 16).replace('T', ' ');
+
+/** `tunesmith runs ls`. */
+export const runsLs = defineCommand({
+  name: 'runs ls',
+  summary: 'Lists the runs, the most recently active last.',
+  positionals: [],
+  options,
+  examples: ['runs ls'],
+  async run({ options: { out = RUNS } }, { terminal }) {
+    const runs = listRuns(out);
+    for (const run of runs) {
+      const { name, path, model, method, weights, status, steps, loss, best, active } = run;
+      terminal.emit({ type: 'run', name, path, model, method, weights, status, steps, loss, best, active });
+    }
+    if (runs.length === 0) terminal.print(`No runs in ${out} yet.`);
+    else {
+      const rows = runs.map((r) => [
+        ...[r.name, r.model, `${r.method} ${r.weights}`, r.status, String(r.steps)],
+        ...[lossText(r.loss), lossText(r.best), when(r.active)],
+      ]);
+      terminal.print(table([['run', 'model', 'what', 'status', 'steps', 'loss', 'best valid', 'active'], ...rows]));
+    }
+    return 0;
+  },
+});
+
+/** `tunesmith runs show`. */
+export const runsShow = defineCommand({
+  name: 'runs show',
+  summary: 'Shows a run: its config, its losses as a curve, its evaluations and checkpoints.',
+  positionals: ['RUN'],
+  options,
+  examples: ['runs show @last'],
+  async run({ options: { out = RUNS }, positionals: [name = ''] }, { terminal }) {
+    const run = showRun(resolveRun(name, out).run);
+    const { events: _, ...summary } = run;
+    terminal.emit({ type: 'run', ...summary });
+    terminal.print(`${run.name}: ${run.status}, ${run.steps} steps, last active ${when(run.active)}\n${run.path}\n`);
+    terminal.print(table(Object.entries(run.config).map(([key, value]) => [`  ${key}`, JSON.stringify(value) ?? ''])));
+    const losses = run.events.flatMap((event) => (event.type === 'step' ? event.loss : []));
+    if (losses.length > 1) {
+      terminal.print(`\nloss by step, nats per token\n${curve(losses, { columns: terminal.columns - 12, rows: 6 })}`);
+    }
+    const evals = run.events.flatMap((event) => (event.type === 'eval' ? [event] : []));
+    if (evals.length > 0) {
+      const rows = evals.map((event) => [String(event.step), lossText(event.loss), String(event.tokens)]);
+      terminal.print(`\n${table([['step', 'valid loss', 'tokens'], ...rows])}`);
+    }
+    const kept = run.checkpoints.map((step) => `step-${step}`).join(', ') || 'none';
+    terminal.print(`\ncheckpoints: ${kept}`);
+    if (run.status !== 'done') terminal.print(`It goes on with: tunesmith train --resume ${run.name}`);
+    return 0;
+  },
+});
+
+/** `tunesmith runs compare`. */
+export const runsCompare = defineCommand({
+  name: 'runs compare',
+  summary: 'Shows in what runs differ, and what came of it.',
+  positionals: ['RUN', 'RUN...'],
+  options,
+  examples: ['runs compare lr-low lr-high', 'runs compare baseline @last'],
+  async run({ options: { out = RUNS }, positionals }, { terminal }) {
+    const runs = positionals.map((name) => showRun(resolveRun(name, out).run));
+    const differences = compareConfigs(runs);
+    const outcome = (key: string, value: (run: RunDetails) => unknown) => ({ key, values: runs.map(value) });
+    const outcomes = [
+      outcome('status', (run) => run.status),
+      outcome('steps', (run) => run.steps),
+      outcome('loss', (run) => run.loss),
+      outcome('best valid loss', (run) => run.best),
+    ];
+    terminal.emit({ type: 'compare', runs: runs.map((run) => run.name), differences, outcomes });
+    const cell = (value: unknown) => (typeof value === 'number' ? String(Number(value.toPrecision(6))) : text(value));
+    const lines = [...differences, ...outcomes].map(({ key, values }) => [key, ...values.map(cell)]);
+    terminal.print(table([['', ...runs.map((run) => run.name)], ...lines]));
+    return 0;
+  },
+});
+
+const text = (value: unknown) =>
+  value === undefined ? '-' : typeof value === 'string' ? value : JSON.stringify(value);
+
+/** `tunesmith runs rm`. */
+export const runsRm = defineCommand({
+  name: 'runs rm',
+  summary: 'Removes runs with all that is in their folders.',
+  positionals: ['RUN', '[RUN...]'],
+  options,
+  examples: ['runs rm first-try'],
+  async run({ options: { out = RUNS }, positionals }, { terminal }) {
+    // All names are looked up before anything goes.
+    const runs = positionals.map((name) => resolveRun(name, out));
+    for (const { run, name } of runs) {
+      removeRun(run);
+      terminal.emit({ type: 'removed', name, path: run });
+      terminal.print(`removed ${join(run)}`);
+    }
+    return 0;
+  },
+});

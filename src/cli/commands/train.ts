@@ -1,0 +1,132 @@
+import { basename, join } from 'node:path';
+import { TunesmithError } from '../../errors/index.ts';
+import { readJson } from '../../io/files.ts';
+import { flatten, resolveRun } from '../../registry/runs.ts';
+import { type Context, defineCommand, INTERRUPTED, type OptionValue } from '../command.ts';
+import { type ResolvedConfig, resolveConfig } from '../config.ts';
+import { type ConfigFile, findConfig, readConfig } from '../config-file.ts';
+import type { TrainRequest } from '../domain.ts';
+import { configFields, configOptions } from '../fields.ts';
+import { RUNS, requestBaseOf, requestModel } from '../models.ts';
+import { planText, summaryText, watchRun } from '../training.ts';
+import { need } from '../wiring.ts';
+
+type Flags = Readonly<Record<string, OptionValue | undefined>>;
+
+/** `tunesmith train`. */
+export const train = defineCommand({
+  name: 'train',
+  summary: 'Fine-tunes a model. Values come from flags, then from the config file, then from the defaults.',
+  positionals: ['[CONFIG]'],
+  options: {
+    ...configOptions(),
+    resume: { type: 'string', value: 'RUN', description: 'go on with a run, bit for bit' },
+    from: { type: 'string', value: 'RUN', description: 'start a new run from the adapter and the config of another' },
+    plan: { type: 'boolean', description: 'say what it will cost, and stop' },
+  },
+  examples: [
+    'train --model smollm2-135m-instruct --data support.jsonl',
+    'train tunesmith.config.ts --lr 2e-4 --plan',
+    'train --resume @last',
+    'train --from support-v1 --data more.jsonl',
+  ],
+  notes:
+    'CONFIG is tunesmith.config.ts, .js, .json or .yaml; one in this folder is found by its name.\n' +
+    'Ctrl-C saves the run, says how to resume it, and exits 130.',
+  async run({ options, positionals }, context) {
+    const { terminal, signal } = context;
+    const flags: Flags = options;
+    const request = await requestOf(flags, positionals[0], context);
+    if (request.kind === 'start') terminal.say(configText(request));
+    const run = await need('prepareRun')(request);
+    try {
+      terminal.say(`\n${planText(run.plan)}\n`);
+      if (flags.plan === true) {
+        terminal.emit({ type: 'plan', ...run.plan });
+        return 0;
+      }
+      const watched = await watchRun(run, context);
+      if (signal.aborted) {
+        terminal.say(`Saved. It goes on with: tunesmith train --resume ${basename(run.path)}`);
+        return INTERRUPTED;
+      }
+      terminal.print(summaryText(run, watched, terminal.columns));
+      return 0;
+    } finally {
+      await run.close();
+    }
+  },
+});
+
+async function requestOf(flags: Flags, configName: string | undefined, context: Context): Promise<TrainRequest> {
+  if (typeof flags.resume === 'string') {
+    const beside = Object.keys(flags).filter((name) => !['resume', 'json', 'quiet', 'plan'].includes(name));
+    const other = configName ?? (beside[0] === undefined ? undefined : `--${beside[0]}`);
+    if (other !== undefined) {
+      const message = `--resume goes on with the run as it is, so ${other} has no place beside it.`;
+      const fix = `tunesmith train --from ${flags.resume} ... starts a new run from its adapter`;
+      throw new TunesmithError('CLI_OPTION_CONFLICT', { message, fix });
+    }
+    return { kind: 'resume', ...(await requestBaseOf(flags.resume, context)) };
+  }
+  if (typeof flags.from === 'string') return fromRun(flags.from, flags, configName, context);
+  const file = configName ?? (flags.model === undefined || flags.data === undefined ? findConfig('.') : undefined);
+  const resolved = resolveConfig(flags, file === undefined ? undefined : await readConfig(file));
+  return start(resolved, context);
+}
+
+async function start({ config, origins }: ResolvedConfig, context: Context): Promise<TrainRequest> {
+  const { device, threads, memory } = config.compute;
+  const base = await requestModel(config.model, { device, threads }, context);
+  if (base.adapter !== undefined) {
+    const fix = `tunesmith train --from ${config.model} ...`;
+    throw new TunesmithError('CLI_OPTION_CONFLICT', { message: `${config.model} is a run with an adapter.`, fix });
+  }
+  const compute = { ...base.compute, ...(memory === undefined ? {} : { memory }) };
+  return { kind: 'start', config, origins, base: { ...base, compute } };
+}
+
+/** A new run with the config of another, from its adapter; its name, and what the adapter brings, are not taken over. */
+async function fromRun(
+  name: string,
+  flags: Flags,
+  configName: string | undefined,
+  context: Context,
+): Promise<TrainRequest> {
+  for (const [other, given] of [
+    ['a config file', configName],
+    ['--init-adapter', flags['init-adapter']],
+    ['--model', flags.model],
+  ]) {
+    if (given !== undefined) {
+      throw new TunesmithError('CLI_OPTION_CONFLICT', { message: `--from brings what ${String(other)} would bring.` });
+    }
+  }
+  const model = await requestModel(name, {}, context);
+  const frozen = flatten(readJson(join(resolveRun(name, RUNS).run, 'config.json')));
+  const adapter = model.adapter === undefined ? {} : { initAdapter: model.adapter };
+  const brought = [
+    'output.name',
+    'initAdapter',
+    ...(model.adapter === undefined ? [] : ['weights.rank', 'weights.alpha', 'weights.targets', 'weights.layers']),
+  ];
+  const value: Record<string, Record<string, unknown> | unknown> = { ...adapter };
+  for (const { path } of configFields()) {
+    if (frozen[path] === undefined || brought.includes(path)) continue;
+    const [section = '', key] = path.split('.');
+    const there = value[section];
+    value[section] =
+      key === undefined ? frozen[path] : { ...(typeof there === 'object' ? there : {}), [key]: frozen[path] };
+  }
+  if (model.adapter === undefined) value.model = model.path;
+  const file: ConfigFile = { file: `run ${name}`, value, lineOf: () => undefined };
+  return start(resolveConfig(flags, file), context);
+}
+
+/** The resolved config with the origin of every value. */
+function configText({ config, origins }: TrainRequest & { kind: 'start' }): string {
+  const lines = Object.entries(flatten(config)).map(
+    ([path, value]) => `  ${path} = ${JSON.stringify(value)} (${origins[path] ?? 'default'})`,
+  );
+  return ['Config:', ...lines].join('\n');
+}

@@ -1,0 +1,82 @@
+import { describe, expect, it } from 'vitest';
+import { openConversation } from './conversation.ts';
+import type { ModelSession } from './domain.ts';
+
+/** A model that answers with what it was shown. */
+function echo(hasAdapter = true): ModelSession {
+  return {
+    hasAdapter,
+    format: 'chat',
+    async *generate([prompt], { base }) {
+      const shown = prompt?.kind === 'messages' ? prompt.messages.map((m) => m.content).join('|') : '';
+      const text = `${base ? 'base' : 'tuned'}(${shown})`;
+      yield { type: 'token', index: 0, text };
+      const counts = { promptTokens: 1, tokens: 1, tokensPerSecond: 1 };
+      yield { type: 'result', index: 0, text, ids: [1], stop: 'eot', ...counts };
+    },
+    close: async () => {},
+  };
+}
+
+function open(session = echo(), system?: string) {
+  const said: string[] = [];
+  const kept: object[] = [];
+  const io = {
+    stream: (text: string) => void said.push(text),
+    print: (text: string) => void (text !== '' && said.push(text)),
+    feedback: (row: object) => {
+      kept.push(row);
+      return 'f.jsonl';
+    },
+  };
+  const sampling = { maxTokens: 9, temperature: 0, seed: 0, stop: [], precision: 'exact' } as const;
+  const chat = openConversation(session, io, { sampling, system });
+  const take = (line: string) => chat.take(line, new AbortController().signal);
+  return { said, kept, take };
+}
+
+describe('openConversation', () => {
+  it('shows the whole conversation each time, and starts anew on /reset and /system', async () => {
+    const { said, take } = open(echo(), 'S');
+    for (const line of ['a', 'b', '/reset', 'c', '/system T', 'd']) expect(await take(line)).toBe(true);
+    expect(said.filter((s) => s.startsWith('tuned'))).toEqual([
+      'tuned(S|a)',
+      'tuned(S|a|tuned(S|a)|b)',
+      'tuned(S|c)',
+      'tuned(T|d)',
+    ]);
+  });
+
+  it('switches between base and tuned', async () => {
+    const { said, take } = open();
+    for (const line of ['/base', 'a', '/reset', '/base', 'a']) await take(line);
+    expect(said.filter((s) => s.includes('('))).toEqual(['base(a)', 'tuned(a)']);
+    const without = open(echo(false));
+    await without.take('/base');
+    expect(without.said[0]).toMatch(/no adapter/);
+  });
+
+  it('keeps feedback as rows of preference training', async () => {
+    const { kept, take } = open(echo(), 'S');
+    await take('/good');
+    expect(kept).toEqual([]);
+    for (const line of ['a', '/good', '/bad', '/fix better', 'b']) await take(line);
+    const prompt = [
+      { role: 'system', content: 'S' },
+      { role: 'user', content: 'a' },
+    ];
+    const answer = { role: 'assistant', content: 'tuned(S|a)' };
+    expect(kept).toEqual([
+      { prompt, completion: [answer], label: true },
+      { prompt, completion: [answer], label: false },
+      { prompt, chosen: [{ role: 'assistant', content: 'better' }], rejected: [answer] },
+    ]);
+  });
+
+  it('leaves on /exit, and says what it does not know', async () => {
+    const { said, take } = open();
+    expect(await take('/exit')).toBe(false);
+    expect(await take('/nothing')).toBe(true);
+    expect(said[0]).toContain('There is no /nothing.');
+  });
+});

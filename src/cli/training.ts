@@ -1,0 +1,86 @@
+import { basename } from 'node:path';
+import type { TrainEvent } from '../train/events.ts';
+import type { Context } from './command.ts';
+import type { PreparedRun, TrainPlan } from './domain.ts';
+import { bytesText, countText, curve, durationText, lossText, table } from './format.ts';
+import { openProgress, type Progress } from './progress.ts';
+
+/** A run above this many minutes is worth a cheaper choice, and the plan names it. */
+const LONG = 30;
+
+/** What a run will cost, in words. */
+export function planText(plan: TrainPlan): string {
+  const rows = [
+    ['rows', `${countText(plan.rows)} to train on, ${countText(plan.validRows)} to validate`],
+    ['tokens', `${countText(plan.tokens)} an epoch, ${countText(plan.supervisedTokens)} of them with loss`],
+    ['steps', countText(plan.steps)],
+    ['trains', `${countText(plan.trainableParameters)} parameters`],
+    ['time', `about ${durationText(plan.minutes * 60)}`],
+    ['memory', `${bytesText(plan.peakMemoryBytes)} at the peak`],
+    ['disk', bytesText(plan.diskBytes)],
+  ];
+  const automatic = Object.entries(plan.automatic).map(
+    ([path, { value, why }]) => `  ${path} = ${JSON.stringify(value)} (automatic: ${why})`,
+  );
+  const cheaper = plan.minutes > LONG && plan.cheaper !== undefined ? [`Cheaper: ${plan.cheaper}`] : [];
+  const warnings = plan.warnings.map(({ code, message }) => `warning ${code} ${message}`);
+  return [...warnings, table(rows), ...automatic, ...cheaper].join('\n');
+}
+
+/** What came of a run that was watched. */
+export interface Watched {
+  readonly done: (TrainEvent & { type: 'done' }) | undefined;
+  readonly losses: readonly number[];
+}
+
+/** Runs a prepared run to its end: machine lines, or a live bar with loss, tokens/s and time left. */
+export async function watchRun(run: PreparedRun, context: Context): Promise<Watched> {
+  const { terminal, signal } = context;
+  const progress = openProgress(terminal, 'train');
+  const losses: number[] = [];
+  const started = Date.now();
+  let first: number | undefined;
+  let done: Watched['done'];
+  try {
+    for await (const event of run.start(signal)) {
+      terminal.emit(event);
+      if (event.type === 'step') {
+        losses.push(event.loss);
+        first ??= event.step - 1;
+        const pace = (Date.now() - started) / 1000 / Math.max(1, event.step - first);
+        const left = durationText(pace * (run.plan.steps - event.step));
+        const speed = `${countText(event.tokensPerSecond)} tokens/s`;
+        const text = `step ${event.step}/${run.plan.steps} · loss ${lossText(event.loss)} · ${speed} · ${left} left`;
+        progress.update(event.step, run.plan.steps, text);
+      } else if (event.type === 'done') done = event;
+      else tell(event, progress);
+    }
+  } finally {
+    progress.stop();
+  }
+  return { done, losses };
+}
+
+function tell(event: Exclude<TrainEvent, { type: 'step' | 'done' }>, progress: Progress): void {
+  if (event.type === 'eval') progress.say(`step ${event.step}: validation loss ${lossText(event.loss)}`);
+  else if (event.type === 'sample') progress.say(`step ${event.step}: ${brief(event.prompt)} -> ${brief(event.text)}`);
+  else if (event.type === 'warning') progress.say(`warning ${event.code} ${event.message}`);
+}
+
+/** One line of a text that may have many. */
+function brief(text: string): string {
+  const line = text.replace(/\s+/g, ' ').trim();
+  return line.length > 100 ? `${line.slice(0, 99)}…` : line;
+}
+
+/** The end of a run: the curve, where it lies, what to do next. */
+export function summaryText(run: PreparedRun, watched: Watched, columns: number): string {
+  const name = basename(run.path);
+  const lines: string[] = [];
+  if (watched.losses.length > 1) {
+    lines.push(`loss by step, nats per token\n${curve(watched.losses, { columns: columns - 12, rows: 8 })}\n`);
+  }
+  const { done } = watched;
+  if (done !== undefined) lines.push(`Done after ${done.steps} steps.`, `  best  ${done.best}`, `  last  ${done.last}`);
+  return [...lines, '', `Talk to it:   tunesmith chat ${name}`, `Look at it:   tunesmith runs show ${name}`].join('\n');
+}

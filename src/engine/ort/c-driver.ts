@@ -6,7 +6,8 @@ import type { OrtOptions } from './driver.ts';
 import { toOnnx } from './onnx.ts';
 
 const ELEM_TYPE = { f32: 1, u8: 2, i32: 6, i64: 7, bool: 9 } as const;
-const LOG_ERRORS_ONLY = 3;
+/** An error comes back as a status, and is told once, by us. */
+const LOG_FATAL_ONLY = 4;
 const OPTIMIZATION = { off: 0, on: 99 } as const;
 
 /**
@@ -21,7 +22,7 @@ export async function openCDriver(options: OrtOptions): Promise<Driver | undefin
   if (api === undefined) return undefined;
   const threading = api.create('CreateThreadingOptions');
   api.call('SetGlobalIntraOpNumThreads', threading, options.threads);
-  const env = api.create('CreateEnvWithGlobalThreadPools', LOG_ERRORS_ONLY, 'tunesmith', threading);
+  const env = api.create('CreateEnvWithGlobalThreadPools', LOG_FATAL_ONLY, 'tunesmith', threading);
   const memory = api.create('CreateCpuMemoryInfo', 0, 0);
   const sessionOptions = createSessionOptions(api, options);
   return {
@@ -64,7 +65,7 @@ function wrapTensor(api: CApi, memory: unknown, tensor: HostTensor): unknown {
 function createSessionOptions(api: CApi, { optimize, profile }: OrtOptions): unknown {
   const so = api.create('CreateSessionOptions');
   api.call('SetSessionGraphOptimizationLevel', so, OPTIMIZATION[optimize]);
-  api.call('SetSessionLogSeverityLevel', so, LOG_ERRORS_ONLY);
+  api.call('SetSessionLogSeverityLevel', so, LOG_FATAL_ONLY);
   api.call('DisablePerSessionThreads', so);
   api.call('DisableCpuMemArena', so);
   api.call('EnableMemPattern', so);

@@ -56,7 +56,7 @@ function sessionOptions({ device, threads, optimize, profile }: OrtOptions): Inf
     // Shapes are static, so the memory pattern plans one block for each run; an arena for each session would hold it for ever.
     enableCpuMemArena: false,
     enableMemPattern: true,
-    logSeverityLevel: 3,
+    logSeverityLevel: 4, // an error comes back as an exception, and is told once, by us
     ...(profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: `${profile}/ort` }),
     extra: {
       session: {

@@ -218,6 +218,7 @@ export const CATALOGUE = {
     rule: 'Conversations have the order and the roles that the chat template accepts.',
   },
   TOKENIZER_INVALID: { exit: 2, rule: 'A model comes with a complete tokenizer.' },
+  TOKENIZER_MISSING: { exit: 2, rule: 'Rows of text need the tokenizer of the model.' },
   TOKENIZER_NO_EOS: {
     exit: 2,
     rule: 'Training on text ends each text with the end-of-sequence token of the tokenizer.',
@@ -248,6 +249,8 @@ export const CATALOGUE = {
     rule: 'RUN:step-N names a checkpoint that was kept; RUN alone its best.',
     fix: 'tunesmith runs show RUN lists the checkpoints.',
   },
+  RUN_DATA_CHANGED: { exit: 2, rule: 'A resumed run reads the very files that it was started with.' },
+  RUN_EXISTS: { exit: 2, rule: 'A new run has a name of its own.' },
   RUN_NOT_FOUND: {
     exit: 2,
     rule: 'A run is named by its name, its path, or @last.',

@@ -5,6 +5,7 @@ import {
   readJson,
   readSafetensorsHeader,
   type StoredTensor,
+  type TensorToWrite,
   writeAtomic,
   writeSafetensors,
 } from '../io/index.ts';
@@ -174,12 +175,11 @@ export interface AdapterOrigin {
 export function writePeft(
   folder: string,
   spec: AdapterSpec,
-  tensors: ReadonlyMap<string, { readonly shape: Shape; readonly data: Float32Array }>,
+  tensors: readonly TensorToWrite<'F32'>[],
   origin: AdapterOrigin,
 ): void {
   writeAtomic(join(folder, 'adapter_config.json'), `${JSON.stringify(adapterConfig(spec, origin), null, 2)}\n`);
-  const all = [...tensors].map(([name, { shape, data }]) => ({ name, type: 'F32' as const, shape, data }));
-  writeSafetensors(join(folder, 'adapter_model.safetensors'), all, { base_sha256: origin.baseHash });
+  writeSafetensors(join(folder, 'adapter_model.safetensors'), tensors, { base_sha256: origin.baseHash });
 }
 
 function adapterConfig(spec: AdapterSpec, origin: AdapterOrigin): Record<string, unknown> {

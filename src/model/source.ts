@@ -11,6 +11,7 @@ import {
   sha256,
   sha256File,
 } from '../io/index.ts';
+import type { TextFiles } from '../text/index.ts';
 import { type ModelConfig, parseGgufConfig, parseHfConfig } from './config.ts';
 import { EMBED, HEAD, hfName } from './names.ts';
 import { checkWeights } from './weights.ts';
@@ -22,21 +23,11 @@ export interface ModelSource {
   readonly config: ModelConfig;
   /** By Hugging Face name. */
   readonly tensors: ReadonlyMap<string, StoredTensor>;
-  readonly text: TextSource;
+  /** Undefined where the folder has no tokenizer. */
+  readonly text: TextFiles | undefined;
   /** Files that hold the weights. */
   readonly weightFiles: readonly string[];
 }
-
-/** Raw material of the tokenizer and the chat template. */
-export type TextSource =
-  | {
-      readonly kind: 'hf';
-      readonly tokenizerJson: unknown;
-      readonly tokenizerConfig: unknown;
-      readonly chatTemplate: string | undefined;
-    }
-  | { readonly kind: 'gguf'; readonly metadata: Readonly<Record<string, unknown>> }
-  | { readonly kind: 'none' };
 
 /**
  * Opens a model folder in Hugging Face layout or a GGUF file. Only headers are read.
@@ -74,26 +65,14 @@ function eosIdsOf(folder: string, fromConfig: readonly number[]): readonly numbe
   return [...new Set([...fromConfig, ...ids])];
 }
 
-function folderText(folder: string): TextSource {
+function folderText(folder: string): TextFiles | undefined {
   const tokenizer = join(folder, 'tokenizer.json');
-  if (!fileExists(tokenizer)) return { kind: 'none' };
+  if (!fileExists(tokenizer)) return undefined;
   const configFile = join(folder, 'tokenizer_config.json');
   const tokenizerConfig = fileExists(configFile) ? objectOf(readJson(configFile), configFile) : {};
   const templateFile = join(folder, 'chat_template.jinja');
-  const chatTemplate = fileExists(templateFile)
-    ? readText(templateFile)
-    : inlineTemplate(tokenizerConfig.chat_template);
+  const chatTemplate = fileExists(templateFile) ? readText(templateFile) : undefined;
   return { kind: 'hf', tokenizerJson: readJson(tokenizer), tokenizerConfig, chatTemplate };
-}
-
-/** tokenizer_config.json holds one template, or a list of named ones of which `default` is the chat. */
-function inlineTemplate(value: unknown): string | undefined {
-  if (typeof value === 'string') return value;
-  if (!Array.isArray(value)) return undefined;
-  const found = value.find((entry: { name?: unknown }) => entry.name === 'default') as
-    | { template?: unknown }
-    | undefined;
-  return typeof found?.template === 'string' ? found.template : undefined;
 }
 
 function openGguf(path: string): ModelSource {

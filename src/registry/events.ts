@@ -24,6 +24,7 @@ const Event = z.discriminatedUnion('type', [
   }),
   z.looseObject({ type: z.literal('checkpoint'), step: z.int(), path: z.string() }),
   z.looseObject({ type: z.literal('warning'), code: z.string(), message: z.string() }),
+  z.looseObject({ type: z.literal('report'), base: z.number(), tuned: z.number(), tokens: z.number() }),
   z.looseObject({ type: z.literal('done'), steps: z.int(), best: z.string(), last: z.string() }),
 ]) satisfies z.ZodType<TrainEvent>;
 
@@ -40,7 +41,7 @@ export function readEvents(path: string): { readonly events: TrainEvent[]; reado
   return { events, torn: tail !== '' };
 }
 
-const TYPES: ReadonlySet<unknown> = new Set(['step', 'eval', 'sample', 'checkpoint', 'warning', 'done']);
+const TYPES: ReadonlySet<unknown> = new Set(['step', 'eval', 'sample', 'checkpoint', 'warning', 'report', 'done']);
 
 function parseEvent(line: string, file: string, number: number): TrainEvent[] {
   let value: unknown;

@@ -30,6 +30,8 @@ export interface Progress {
   readonly sinceBest: number;
   /** The evaluation of this step was due but had not been made when the run was interrupted. */
   readonly pendingEval: boolean;
+  /** Loss of the base on the reporting rows. */
+  readonly reportBase: { readonly loss: number; readonly tokens: number } | undefined;
 }
 
 /** Writes the tensors that train as a model folder: a PEFT folder, or one in Hugging Face layout. */
@@ -101,8 +103,8 @@ export function readProgress(checkpoint: string): Progress {
   const file = join(checkpoint, 'progress.json');
   const json = readJson(file) as Partial<Progress>;
   if (typeof json.step === 'number' && typeof json.eventBytes === 'number' && typeof json.sinceBest === 'number') {
-    const { step, eventBytes, sinceBest, best, pendingEval = false } = json;
-    return { step, eventBytes, sinceBest, best, pendingEval };
+    const { step, eventBytes, sinceBest, best, reportBase, pendingEval = false } = json;
+    return { step, eventBytes, sinceBest, best, reportBase, pendingEval };
   }
   throw new TunesmithError('RUN_CHECKPOINT', { file, message: 'does not say where the run stood.' });
 }

@@ -24,6 +24,9 @@ export interface LoopOptions {
   readonly patience: number | undefined;
 }
 
+/** The part of a run's progress that the loop keeps. */
+export type LoopProgress = Omit<Progress, 'eventBytes' | 'reportBase'>;
+
 /** What the loop needs done for it; it knows no files and no clock. */
 export interface LoopHooks {
   /** Mean loss on the selecting rows; undefined where there are none. */
@@ -33,7 +36,7 @@ export interface LoopHooks {
   /** Keeps the model as the best so far. */
   readonly saveBest: () => Promise<void>;
   /** Writes a checkpoint and returns its path. */
-  readonly save: (progress: Omit<Progress, 'eventBytes'>) => Promise<string>;
+  readonly save: (progress: LoopProgress) => Promise<string>;
   /** Where an example came from, for messages. */
   readonly describeRow: (index: number) => string;
   /** Milliseconds. */
@@ -45,7 +48,7 @@ export type LoopEnd =
   | { readonly kind: 'done'; readonly steps: number }
   | { readonly kind: 'interrupted'; readonly step: number };
 
-type LoopState = { -readonly [K in keyof Omit<Progress, 'eventBytes'>]: Progress[K] };
+type LoopState = { -readonly [K in keyof LoopProgress]: LoopProgress[K] };
 
 /**
  * The training loop: yields what happens, writes nothing itself. Each step is a function of (options, step, parameters), so that a run
@@ -57,10 +60,11 @@ export async function* trainLoop(
   examples: readonly Example[],
   options: LoopOptions,
   hooks: LoopHooks,
-  from: Omit<Progress, 'eventBytes'>,
+  from: LoopProgress,
   signal: AbortSignal,
 ): AsyncGenerator<TrainEvent, LoopEnd> {
-  const state: LoopState = { ...from };
+  const { step, best, sinceBest, pendingEval } = from;
+  const state: LoopState = { step, best, sinceBest, pendingEval };
   const rows = stepRows(options.order, state.step + 1);
   const isOver = () => state.step >= options.totalSteps || stopsEarly(state, options);
   for (;;) {

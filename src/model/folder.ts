@@ -1,0 +1,61 @@
+import { join } from 'node:path';
+import { fileExists, readBytes, type TensorToWrite, writeAtomic, writeSafetensors } from '../io/index.ts';
+import { chatTemplateFromGguf, tokenizerJsonFromGguf } from '../text/tokenizer-gguf.ts';
+import type { ModelConfig } from './config.ts';
+import type { ModelSource } from './source.ts';
+
+/** Files of a Hugging Face folder that go with a tuned model unchanged. */
+const COMPANIONS = [
+  'config.json',
+  'generation_config.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'chat_template.jinja',
+];
+
+/** Writes tuned weights as a folder in Hugging Face layout, with configuration, tokenizer and template of the model that they come from. */
+export function writeModelFolder(folder: string, source: ModelSource, tensors: readonly TensorToWrite<'F32'>[]): void {
+  if (source.text?.kind === 'gguf') {
+    const { json, config } = tokenizerJsonFromGguf(source.text.metadata);
+    const template = chatTemplateFromGguf(source.text.metadata);
+    writeJson(join(folder, 'config.json'), hfConfig(source.config));
+    writeJson(join(folder, 'tokenizer.json'), json);
+    writeJson(join(folder, 'tokenizer_config.json'), config);
+    if (template !== undefined) writeAtomic(join(folder, 'chat_template.jinja'), template);
+  } else {
+    for (const name of COMPANIONS) {
+      const file = join(source.path, name);
+      if (fileExists(file)) writeAtomic(join(folder, name), readBytes(file));
+    }
+  }
+  writeSafetensors(join(folder, 'model.safetensors'), tensors);
+}
+
+function writeJson(path: string, value: unknown): void {
+  writeAtomic(path, `${JSON.stringify(value, null, 2)}\n`);
+}
+
+/** config.json in the spelling that every version of transformers reads. */
+export function hfConfig(c: ModelConfig): Record<string, unknown> {
+  const { scaling } = c.rope;
+  return {
+    architectures: [c.modelType === 'llama' ? 'LlamaForCausalLM' : 'MistralForCausalLM'],
+    model_type: c.modelType,
+    hidden_size: c.hiddenSize,
+    intermediate_size: c.intermediateSize,
+    num_hidden_layers: c.layers,
+    num_attention_heads: c.heads,
+    num_key_value_heads: c.kvHeads,
+    head_dim: c.headDim,
+    hidden_act: 'silu',
+    rms_norm_eps: c.rmsNormEps,
+    rope_theta: c.rope.theta,
+    rope_scaling: scaling.kind === 'linear' ? { rope_type: 'linear', factor: scaling.factor } : null,
+    vocab_size: c.vocabSize,
+    tie_word_embeddings: c.tiedEmbeddings,
+    max_position_embeddings: c.maxPositions,
+    eos_token_id: c.eosIds.length === 1 ? c.eosIds[0] : c.eosIds,
+    torch_dtype: 'float32',
+  };
+}

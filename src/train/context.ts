@@ -1,0 +1,35 @@
+import type { Engine } from '../engine/index.ts';
+import type { AdapterSpec } from '../model/adapter.ts';
+import type { BaseHandles } from '../model/base.ts';
+import type { ModelSource } from '../model/source.ts';
+import type { Dataset } from './dataset.ts';
+import type { Frozen } from './freeze.ts';
+import type { MemoryPlan } from './memory.ts';
+import type { Network } from './network.ts';
+import type { TextSetup } from './rows.ts';
+
+/** The part of config.json that freezes what neither the user nor the defaults say. */
+export interface FrozenFacts {
+  readonly base: { readonly path: string; readonly hubId: string | undefined; readonly sha256: string };
+  readonly text: { readonly format: 'chat' | 'raw'; readonly clock: string };
+  readonly maxLength: number;
+  readonly memory: MemoryPlan;
+  readonly threads: number;
+  readonly versions: { readonly tunesmith: string; readonly node: string };
+}
+
+/** Everything that the execution of a run works with. */
+export interface RunContext {
+  readonly path: string;
+  readonly source: ModelSource;
+  readonly engine: Engine;
+  readonly base: BaseHandles;
+  readonly net: Network;
+  readonly spec: AdapterSpec | undefined;
+  readonly dataset: Dataset;
+  readonly text: TextSetup;
+  readonly frozen: Frozen;
+  readonly facts: FrozenFacts;
+  readonly origins: Readonly<Record<string, string>>;
+  readonly isResumed: boolean;
+}

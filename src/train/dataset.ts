@@ -1,0 +1,112 @@
+import {
+  assertNoErrors,
+  formatFindings,
+  type LoadedFile,
+  loadRows,
+  mergeGroups,
+  type Prepared,
+  type PreparedExample,
+  prepareExamples,
+  type Row,
+  splitRows,
+  type Validation,
+} from '../data/index.ts';
+import { fileExists, readText } from '../io/index.ts';
+import type { ModelConfig } from '../model/config.ts';
+import { specialTexts, templateSystemPrompt } from '../text/index.ts';
+import type { DataConfig } from './config.ts';
+import { rowRenderer, type TextSetup } from './rows.ts';
+
+/** Rows as the model will see them, and what is to be known about them. */
+export interface Dataset {
+  readonly train: readonly PreparedExample[];
+  readonly select: readonly PreparedExample[];
+  readonly report: readonly PreparedExample[];
+  readonly files: readonly LoadedFile[];
+  readonly maxLength: number;
+  readonly lengthOrigin: string;
+  readonly warnings: readonly { readonly code: string; readonly message: string }[];
+}
+
+/** What a data set is read with. */
+export interface DatasetOptions {
+  readonly data: DataConfig;
+  readonly text: TextSetup;
+  readonly model: ModelConfig;
+  readonly seed: number;
+}
+
+/**
+ * Reads, checks, splits and renders everything that a run trains and evaluates on. All findings come in one pass.
+ *
+ * @throws the first error among the findings, with all of them in its message
+ */
+export async function openDataset({ data, text, model, seed }: DatasetOptions): Promise<Dataset> {
+  const load = {
+    format: text.format,
+    system: systemPrompt(data),
+    vocabSize: model.vocabSize,
+    specialTokens: text.tokenizer === undefined ? [] : specialTexts(text.tokenizer),
+    allow: data.allow,
+  };
+  const loaded = await loadRows(data.train, load);
+  const validLoaded = isValidFile(data.valid) ? await loadRows(data.valid, load) : undefined;
+  const split = splitRows(loaded.rows, { validation: validationOf(data, validLoaded?.rows), seed });
+  const length = { maxLength: data.maxLength, limit: model.maxPositions, onLong: data.onLong, allow: data.allow };
+  const render = rowRenderer(text, 'train');
+  const train = prepareExamples(split.train, render, length);
+  const rest = { ...length, maxLength: train.maxLength };
+  const [select, report] = [split.select, split.report].map((rows) => prepareExamples(rows, render, rest)) as [
+    Prepared,
+    Prepared,
+  ];
+  const findings = mergeGroups(
+    ...[loaded, ...(validLoaded === undefined ? [] : [validLoaded]), split, train, select, report].map(
+      (part) => part.findings,
+    ),
+  );
+  assertNoErrors(findings);
+  return {
+    train: train.examples,
+    select: select.examples,
+    report: report.examples,
+    files: [...loaded.files, ...(validLoaded?.files ?? [])],
+    maxLength: train.maxLength,
+    lengthOrigin: train.lengthOrigin,
+    warnings: [
+      ...findings.map((group) => ({ code: group.code, message: formatFindings([group]).trim() })),
+      ...split.notes.map((message) => ({ code: 'DATA_SPLIT', message })),
+      ...systemWarning(text, loaded.rows),
+    ],
+  };
+}
+
+/** `--system` is a text, or the name of a file that holds it. */
+export function systemPrompt(data: Pick<DataConfig, 'system'>): string | undefined {
+  if (data.system === undefined) return undefined;
+  return fileExists(data.system) ? readText(data.system).trim() : data.system;
+}
+
+function isValidFile(valid: DataConfig['valid']): valid is string {
+  return typeof valid === 'string' && valid !== 'none';
+}
+
+function validationOf({ valid }: DataConfig, rows: readonly Row[] | undefined): Validation {
+  if (rows !== undefined) return { kind: 'rows', rows };
+  if (valid === 'none') return { kind: 'none' };
+  return typeof valid === 'number' ? { kind: 'share', share: valid } : { kind: 'auto' };
+}
+
+/** A template that inserts a system prompt of its own makes the model introduce itself as somebody else. */
+function systemWarning({ template }: TextSetup, rows: readonly Row[]): { code: string; message: string }[] {
+  const inserted = template === undefined ? undefined : templateSystemPrompt(template);
+  if (inserted === undefined) return [];
+  const bare = rows.filter((row) => row.kind === 'messages' && row.messages[0]?.role !== 'system').length;
+  if (bare === 0) return [];
+  return [
+    {
+      code: 'TEMPLATE_SYSTEM',
+      message: `in ${bare} rows without a system prompt the chat template says: "${inserted}" Set your own with --system.`,
+    },
+  ];
+}

@@ -1,0 +1,171 @@
+import { join } from 'node:path';
+import {
+  type Appender,
+  fileExists,
+  folderExists,
+  listFolder,
+  makeFolder,
+  openAppender,
+  readSafetensorsHeader,
+  recoverFolder,
+  removePartials,
+  type TensorToWrite,
+  writeAtomic,
+  writeFolderAtomic,
+} from '../io/index.ts';
+import { writeModelFolder } from '../model/folder.ts';
+import { writePeft } from '../model/peft.ts';
+import {
+  newestCheckpoint,
+  type Progress,
+  pruneCheckpoints,
+  readProgress,
+  readTrained,
+  restoreCheckpoint,
+  saveCheckpoint,
+} from './checkpoint.ts';
+import type { RunContext } from './context.ts';
+import { meanLoss } from './evaluate-loss.ts';
+import type { TrainEvent } from './events.ts';
+import { type LoopEnd, type LoopHooks, trainLoop } from './loop.ts';
+import { trainedTensors } from './names.ts';
+import { initialState, type OptimizerState } from './step.ts';
+
+/** Runs a prepared run to its end or to its interruption: the folder, the loop, the report. Yields what it writes to events.jsonl. */
+export async function* executeRun(run: RunContext, signal: AbortSignal): AsyncGenerator<TrainEvent> {
+  if (!folderExists(run.path) || !fileExists(join(run.path, 'config.json'))) writeRunFolder(run);
+  removePartials(run.path);
+  removePartials(join(run.path, 'checkpoints'));
+  const state = initialState(run.net);
+  const checkpoint = run.isResumed ? newestCheckpoint(run.path) : undefined;
+  const progress = checkpoint === undefined ? await firstProgress(run, signal) : resume(run, state, checkpoint);
+  const log = openAppender(join(run.path, 'events.jsonl'), progress.eventBytes);
+  try {
+    const record = createRecorder(log, progress.eventBytes);
+    if (checkpoint !== undefined) yield record.write({ type: 'checkpoint', step: progress.step, path: checkpoint });
+    else yield* run.dataset.warnings.map((warning) => record.write({ type: 'warning', ...warning }));
+    const hooks = createHooks(run, state, progress, record);
+    const examples = run.dataset.train.map(({ example }) => example);
+    const loop = trainLoop(run.net, state, examples, run.frozen.loop, hooks, progress, signal);
+    let next = await loop.next();
+    for (; !next.done; next = await loop.next()) yield record.write(next.value);
+    if (next.value.kind === 'done') yield* finish(run, next.value, progress, record, signal);
+  } finally {
+    log.close();
+  }
+}
+
+interface Recorder {
+  write(event: TrainEvent): TrainEvent;
+  /** Bytes of events.jsonl. */
+  bytes(): number;
+}
+
+function createRecorder(log: Appender, bytes: number): Recorder {
+  let size = bytes;
+  return {
+    write(event) {
+      size = log.append(`${JSON.stringify(event)}\n`);
+      return event;
+    },
+    bytes: () => size,
+  };
+}
+
+function writeRunFolder({ path, frozen, facts, origins, dataset }: RunContext): void {
+  makeFolder(join(path, 'checkpoints'));
+  const { train, select, report, files } = dataset;
+  const counts = { train: train.length, select: select.length, report: report.length };
+  const data = { files, counts, splitSeed: frozen.config.train.seed };
+  writeAtomic(join(path, 'data.json'), `${JSON.stringify(data, null, 2)}\n`);
+  writeAtomic(join(path, 'config.json'), `${JSON.stringify({ ...frozen.config, frozen: facts, origins }, null, 2)}\n`);
+}
+
+/** A run begins with the base model's loss on the reporting rows. */
+async function firstProgress(run: RunContext, signal: AbortSignal): Promise<Progress> {
+  const report = run.dataset.report.map(({ example }) => example);
+  const base = report.length === 0 ? undefined : await meanLoss(run.net, report, signal);
+  return {
+    step: 0,
+    eventBytes: 0,
+    best: undefined,
+    sinceBest: 0,
+    pendingEval: run.dataset.select.length > 0,
+    reportBase: base,
+  };
+}
+
+function resume(run: RunContext, state: OptimizerState, checkpoint: string): Progress {
+  for (const name of ['best', 'last']) recoverFolder(join(run.path, name));
+  restoreCheckpoint(checkpoint, run.net, state);
+  return readProgress(checkpoint);
+}
+
+function createHooks(run: RunContext, state: OptimizerState, first: Progress, record: Recorder): LoopHooks {
+  const { net, dataset, path, frozen } = run;
+  const select = dataset.select.map(({ example }) => example);
+  const write = (folder: string, tensors: readonly TensorToWrite<'F32'>[]) => writeTuned(run, folder, tensors);
+  const keepAs = async (name: 'best' | 'last', tensors: readonly TensorToWrite<'F32'>[]) =>
+    writeFolderAtomic(join(path, name), (folder) => write(folder, tensors));
+  return {
+    evaluate: select.length === 0 ? undefined : (signal) => meanLoss(net, select, signal),
+    sample: async () => [],
+    saveBest: async () => keepAs('best', await readTrained(net)),
+    save: async (progress) => {
+      const full = { ...progress, eventBytes: record.bytes(), reportBase: first.reportBase };
+      const { path: saved, tensors } = await saveCheckpoint(path, net, state, full, write);
+      await keepAs('last', tensors);
+      pruneCheckpoints(path, frozen.config.output.keep);
+      return saved;
+    },
+    describeRow: (index) => {
+      const { file, line } = dataset.train[index]!.row.source;
+      return `${file}:${line}`;
+    },
+    now: () => performance.now(),
+  };
+}
+
+/** Writes what was trained as a folder that other programs load: PEFT's layout, or Hugging Face's. */
+function writeTuned(run: RunContext, folder: string, tensors: readonly TensorToWrite<'F32'>[]): void {
+  const { hubId, sha256 } = run.facts.base;
+  if (run.spec === undefined) writeModelFolder(folder, run.source, tensors);
+  else writePeft(folder, run.spec, tensors, { baseModel: hubId, baseHash: sha256 });
+}
+
+async function* finish(
+  run: RunContext,
+  { steps }: Extract<LoopEnd, { kind: 'done' }>,
+  { reportBase }: Progress,
+  record: Recorder,
+  signal: AbortSignal,
+): AsyncGenerator<TrainEvent> {
+  const [best, last] = [join(run.path, 'best'), join(run.path, 'last')];
+  if (!folderExists(best)) {
+    const tensors = await readTrained(run.net);
+    await writeFolderAtomic(best, (folder) => writeTuned(run, folder, tensors));
+  }
+  const report = run.dataset.report.map(({ example }) => example);
+  if (report.length > 0 && reportBase !== undefined) {
+    const tuned = await meanLoss(bestNetwork(run, best), report, signal);
+    yield record.write({ type: 'report', base: reportBase.loss, tuned: tuned.loss, tokens: tuned.tokens });
+  }
+  yield record.write({ type: 'done', steps, best, last });
+}
+
+/** The network with the best weights instead of the last ones. */
+function bestNetwork(run: RunContext, best: string): RunContext['net'] {
+  const file = listFolder(best).find((name) => name.endsWith('.safetensors'))!;
+  const stored = new Map(readSafetensorsHeader(join(best, file)).tensors.map((t) => [t.name, t]));
+  const { net } = run;
+  for (const { file: name, place, name: input, handle } of [...trainedTensors(net)]) {
+    const tensor = stored.get(name)!;
+    net.engine.release(handle);
+    (place === 'outer' ? net.outer : net.layers[place]!)[input] = net.engine.upload({
+      stored: [tensor],
+      shape: tensor.shape,
+    });
+  }
+  if (net.config.tiedEmbeddings) net.outer.head = net.outer.embed!;
+  return net;
+}

@@ -1,0 +1,208 @@
+import { basename, join } from 'node:path';
+import { type Engine, openOrt } from '../engine/index.ts';
+import { TunesmithError } from '../errors/index.ts';
+import { fileExists, folderExists, listFolder, readJson } from '../io/index.ts';
+import { type AdapterSpec, parseLayers, resolveAdapter } from '../model/adapter.ts';
+import { type AdapterHandles, initialAdapter, uploadAdapter } from '../model/adapter-handles.ts';
+import { uploadBase } from '../model/base.ts';
+import { openPeft, type PeftAdapter } from '../model/peft.ts';
+import { baseHash, type ModelSource, openModelSource } from '../model/source.ts';
+import { openText, type TextTools } from '../text/index.ts';
+import type { RunConfig } from './config.ts';
+import type { FrozenFacts, RunContext } from './context.ts';
+import { type Dataset, openDataset } from './dataset.ts';
+import type { TrainEvent } from './events.ts';
+import { executeRun } from './execute.ts';
+import { freeze, requireEffective } from './freeze.ts';
+import { chooseMemory } from './memory.ts';
+import { createNetwork } from './network.ts';
+import { makePlan, requireDisk, type TrainPlan } from './plan.ts';
+import { chooseFormat, type TextSetup } from './rows.ts';
+
+/** Where the base model lies. */
+export interface RunBase {
+  /** A .gguf file or a folder in Hugging Face layout. */
+  readonly path: string;
+  /** Written to the adapter's base_model_name_or_path, so that peft finds the base. */
+  readonly hubId: string | undefined;
+  /** A PEFT folder to start from. */
+  readonly adapter: string | undefined;
+}
+
+/** What the shells know and the domain does not. */
+export interface Surroundings {
+  readonly now: () => Date;
+  readonly cores: number;
+  readonly memoryBytes: number;
+  readonly version: string;
+}
+
+/** What a run is started or resumed with. */
+export type RunRequest =
+  | {
+      readonly kind: 'start';
+      readonly config: RunConfig;
+      readonly origins: Readonly<Record<string, string>>;
+      readonly base: RunBase;
+    }
+  | { readonly kind: 'resume'; readonly run: string; readonly base: RunBase };
+
+/** A run that is ready to go: data checked, model loaded, cost measured; nothing written yet. */
+export interface PreparedRun {
+  readonly plan: TrainPlan;
+  readonly path: string;
+  start(signal: AbortSignal): AsyncGenerator<TrainEvent>;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens, checks and measures everything before anything is written. A resumed run takes all its choices from its config.json.
+ *
+ * @throws the catalogue errors of models, data, adapters; RUN_EXISTS, RUN_DATA_CHANGED, TRAIN_MEMORY, TRAIN_DISK
+ */
+export async function prepareRun(request: RunRequest, around: Surroundings): Promise<PreparedRun> {
+  const old = request.kind === 'resume' ? readFrozen(request.run) : undefined;
+  const config = request.kind === 'start' ? request.config : old!.config;
+  const source = openModelSource(request.base.path);
+  const clock = old?.facts.text.clock ?? around.now().toISOString();
+  const tools: Partial<TextTools> = source.text === undefined ? {} : openText(source.text, { now: new Date(clock) });
+  const data = normalisedData(config);
+  const text: TextSetup = {
+    tokenizer: tools.tokenizer,
+    template: tools.template,
+    format: old?.facts.text.format ?? chooseFormat(data.format, tools),
+    trainOn: data.trainOn,
+    allow: data.allow,
+  };
+  const pinned = old === undefined ? data : { ...data, maxLength: old.facts.maxLength };
+  const dataset = await openDataset({ data: pinned, text, model: source.config, seed: config.train.seed });
+  if (old !== undefined) requireSameData(request.kind === 'resume' ? request.run : '', dataset);
+  requireEffective(config, dataset.select.length > 0);
+
+  const peft = request.base.adapter === undefined ? undefined : openPeft(request.base.adapter, source.config);
+  const spec = config.weights.kind === 'full' ? undefined : (peft?.spec ?? requestedAdapter(config, source));
+  const memory = old?.facts.memory ?? chooseMemory({ config, source, spec, dataset, available: around.memoryBytes });
+  const frozen = freeze({ ...config, data: pinned }, source.config, dataset.train.length, memory.targetTokens);
+  const path = request.kind === 'resume' ? request.run : runPath(config, source, around.now());
+  const threads = old?.facts.threads ?? config.compute.threads ?? around.cores;
+  const sha256 = await baseHash(source);
+  requireSameBase(old?.facts.base.sha256 ?? peft?.baseHash, sha256, source.path);
+
+  const engine = openOrt({ device: 'cpu', threads, optimize: 'on' });
+  try {
+    const base = uploadBase(engine, source.config, source.tensors);
+    const adapter = spec === undefined ? undefined : placeAdapter(engine, source, spec, peft, config.train.seed);
+    const dropout =
+      spec !== undefined && spec.dropout > 0 ? { share: spec.dropout, seed: config.train.seed } : undefined;
+    const net = createNetwork({ engine, base, adapter, weights: config.weights.kind, keep: memory.keep, dropout });
+    const plan = await makePlan(net, dataset, frozen, [], () => performance.now());
+    if (old === undefined) requireDisk(plan, path);
+    const facts: FrozenFacts = {
+      base: { path: request.base.path, hubId: request.base.hubId, sha256 },
+      text: { format: text.format, clock },
+      maxLength: dataset.maxLength,
+      memory,
+      threads,
+      versions: { tunesmith: around.version, node: process.version },
+    };
+    const origins = request.kind === 'start' ? request.origins : {};
+    const context: RunContext = {
+      path,
+      source,
+      engine,
+      base,
+      net,
+      spec,
+      dataset,
+      text,
+      frozen,
+      facts,
+      origins,
+      isResumed: old !== undefined,
+    };
+    return { plan, path, start: (signal) => executeRun(context, signal), close: () => engine.close() };
+  } catch (error) {
+    await engine.close();
+    throw error;
+  }
+}
+
+/** The data section in its long form. */
+export function normalisedData(config: RunConfig): Exclude<RunConfig['data'], string> {
+  if (typeof config.data !== 'string') return config.data;
+  return { train: config.data, format: 'auto', trainOn: 'all', onLong: 'trim-context', allow: [] };
+}
+
+function requestedAdapter(config: RunConfig, source: ModelSource): AdapterSpec {
+  if (config.weights.kind !== 'lora') throw new Error('internal: only LoRA has an adapter');
+  const { rank, alpha, dropout, targets, layers } = config.weights;
+  const chosen = layers === undefined ? undefined : parseLayers(layers, source.config.layers);
+  return resolveAdapter(source.config, { rank, alpha, dropout, targets, layers: chosen });
+}
+
+function placeAdapter(
+  engine: Engine,
+  source: ModelSource,
+  spec: AdapterSpec,
+  peft: PeftAdapter | undefined,
+  seed: number,
+): AdapterHandles {
+  if (peft === undefined) return initialAdapter(engine, source.config, spec, seed);
+  return uploadAdapter(engine, source.config, spec, peft.tensors);
+}
+
+/** @throws RUN_EXISTS */
+function runPath(config: RunConfig, source: ModelSource, now: Date): string {
+  const { out, name } = config.output;
+  if (name !== undefined) {
+    const path = join(out, name);
+    if (!folderExists(path)) return path;
+    throw new TunesmithError('RUN_EXISTS', {
+      file: path,
+      message: 'is there already.',
+      fix: `continue it with --resume ${name}, or choose another --name`,
+    });
+  }
+  const model = basename(config.model).replace(/\.gguf$/i, '') || basename(source.path);
+  const stem = `${now.toISOString().slice(0, 10)}-${model.toLowerCase().replace(/[^a-z0-9.-]+/g, '-')}`;
+  const taken = new Set(folderExists(out) ? listFolder(out) : []);
+  let number = 1;
+  while (taken.has(`${stem}-${number}`)) number++;
+  return join(out, `${stem}-${number}`);
+}
+
+/** @throws ADAPTER_MISMATCH */
+function requireSameBase(expected: string | undefined, found: string, path: string): void {
+  if (expected === undefined || expected === found) return;
+  throw new TunesmithError('ADAPTER_MISMATCH', {
+    file: path,
+    message: `has the sha256 ${found.slice(0, 12)}…, the adapter was trained on ${expected.slice(0, 12)}….`,
+    fix: 'use the base that it was trained on',
+  });
+}
+
+/** What config.json of a run freezes. */
+export function readFrozen(run: string): { readonly config: RunConfig; readonly facts: FrozenFacts } {
+  const {
+    frozen,
+    origins: _,
+    ...config
+  } = readJson(join(run, 'config.json')) as RunConfig & { frozen: FrozenFacts; origins: unknown };
+  return { config, facts: frozen };
+}
+
+/** @throws RUN_DATA_CHANGED */
+function requireSameData(run: string, dataset: Dataset): void {
+  const file = join(run, 'data.json');
+  if (!fileExists(file)) return;
+  const { files } = readJson(file) as { files: readonly { path: string; sha256: string }[] };
+  for (const old of files) {
+    const now = dataset.files.find((f) => f.path === old.path);
+    if (now?.sha256 === old.sha256) continue;
+    throw new TunesmithError('RUN_DATA_CHANGED', {
+      file: old.path,
+      message: 'has changed since the run was started.',
+      fix: 'put the old file back, or train the new one with --from RUN',
+    });
+  }
+}

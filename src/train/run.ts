@@ -25,8 +25,6 @@ export interface RunBase {
   readonly path: string;
   /** Written to the adapter's base_model_name_or_path, so that peft finds the base. */
   readonly hubId: string | undefined;
-  /** A PEFT folder to start from. */
-  readonly adapter: string | undefined;
 }
 
 /** What the shells know and the domain does not. */
@@ -79,7 +77,7 @@ export async function prepareRun(request: RunRequest, around: Surroundings): Pro
   if (old !== undefined) requireSameData(request.kind === 'resume' ? request.run : '', dataset);
   requireEffective(config, dataset.select.length > 0);
 
-  const peft = request.base.adapter === undefined ? undefined : openPeft(request.base.adapter, source.config);
+  const peft = config.initAdapter === undefined ? undefined : openPeft(config.initAdapter, source.config);
   const spec = config.weights.kind === 'full' ? undefined : (peft?.spec ?? requestedAdapter(config, source));
   const memory = old?.facts.memory ?? chooseMemory({ config, source, spec, dataset, available: around.memoryBytes });
   const frozen = freeze({ ...config, data: pinned }, source.config, dataset.train.length, memory.targetTokens);
@@ -172,7 +170,7 @@ function runPath(config: RunConfig, source: ModelSource, now: Date): string {
 }
 
 /** @throws ADAPTER_MISMATCH */
-function requireSameBase(expected: string | undefined, found: string, path: string): void {
+export function requireSameBase(expected: string | undefined, found: string, path: string): void {
   if (expected === undefined || expected === found) return;
   throw new TunesmithError('ADAPTER_MISMATCH', {
     file: path,

@@ -38,9 +38,11 @@ export function exactPreTokenizer(config: unknown): Json | null {
           .filter((c) => c !== null),
       );
     case 'ByteLevel':
-      return config.use_regex === false
-        ? config
-        : inSequence([...(config.add_prefix_space === true ? [PREFIX_SPACE] : []), splitBy(GPT2_PATTERN), BYTES_ONLY]);
+      return inSequence([
+        ...(config.add_prefix_space === true ? [PREFIX_SPACE] : []),
+        ...(config.use_regex === false ? [] : [splitBy(GPT2_PATTERN)]),
+        BYTES_ONLY,
+      ]);
     case 'Digits':
       return splitBy(config.individual_digits === true ? '\\p{N}' : '\\p{N}+');
     case 'Metaspace':
@@ -53,7 +55,7 @@ export function exactPreTokenizer(config: unknown): Json | null {
 }
 
 /** Puts a space before text that has none there. */
-const PREFIX_SPACE: Json = { type: 'Replace', pattern: { Regex: '\\A(?! )' }, content: ' ' };
+const PREFIX_SPACE: Json = { type: 'Metaspace', replacement: ' ', prepend_scheme: 'always' };
 
 function exactMetaspace(config: Json): Json {
   // Files from before `prepend_scheme` say add_prefix_space, on by default.

@@ -258,9 +258,7 @@ type PrefixScheme = 'never' | 'first' | 'always';
 
 function prefixScheme(parts: Parts): PrefixScheme {
   const text = JSON.stringify([parts.normalizer, parts.preTokenizer]);
-  if (text.includes('"type":"Prepend"') || text.includes('"prepend_scheme":"always"') || text.includes('\\\\A(?! )')) {
-    return 'always';
-  }
+  if (text.includes('"type":"Prepend"') || text.includes('"prepend_scheme":"always"')) return 'always';
   return text.includes('"prepend_scheme":"first"') ? 'first' : 'never';
 }
 
@@ -306,12 +304,9 @@ function withoutPrefix(config: Json | null): Json | null {
       .filter((c) => c !== null);
   if (config.normalizers !== undefined) return { ...config, normalizers: list('normalizers') };
   if (config.pretokenizers !== undefined) return { ...config, pretokenizers: list('pretokenizers') };
-  if (config.type === 'Prepend' || (config.type === 'Replace' && config.content === ' ' && isPrefixSpace(config)))
-    return null;
+  if (config.type === 'Prepend') return null;
   return config.type === 'Metaspace' ? { ...config, prepend_scheme: 'never' } : config;
 }
-
-const isPrefixSpace = (config: Json) => isRecord(config.pattern) && config.pattern.Regex === '\\A(?! )';
 
 /** Whether transformers puts a BOS before plain text: as tokenizer_config.json says, else as the post-processor does. */
 function addsBos(parts: Parts): boolean {

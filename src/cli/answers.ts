@@ -39,8 +39,10 @@ export async function answerFile(request: AnswerRequest, context: Context): Prom
     for (let start = from; start < all.length && !signal.aborted; start += BATCH) {
       const batch = all.slice(start, start + BATCH);
       const prompts = batch.map(({ prompt }) => prompt);
-      const tuned = await collect(session, prompts, { ...sampling, base: request.base, signal });
-      const base = request.against ? await collect(session, prompts, { ...sampling, base: true, signal }) : undefined;
+      const tuned = await collect(session, prompts, { ...sampling, base: request.base, firstIndex: start, signal });
+      const base = request.against
+        ? await collect(session, prompts, { ...sampling, base: true, firstIndex: start, signal })
+        : undefined;
       if (signal.aborted) break;
       const lines = batch.map(({ reference }, i) => {
         const answer = { index: start + i, text: tuned[i]?.text, stop: tuned[i]?.stop, reference };
@@ -83,7 +85,8 @@ async function collect(
 ): Promise<Answer[]> {
   const answers: Answer[] = [];
   for await (const event of session.generate(prompts, options)) {
-    if (event.type === 'result') answers[event.index] = { text: event.text, stop: event.stop };
+    if (event.type === 'result')
+      answers[event.index - (options.firstIndex ?? 0)] = { text: event.text, stop: event.stop };
   }
   return answers;
 }

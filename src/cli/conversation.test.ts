@@ -7,6 +7,7 @@ function echo(hasAdapter = true): ModelSession {
   return {
     hasAdapter,
     format: 'chat',
+    system: undefined,
     async *generate([prompt], { base }) {
       const shown = prompt?.kind === 'messages' ? prompt.messages.map((m) => m.content).join('|') : '';
       const text = `${base ? 'base' : 'tuned'}(${shown})`;

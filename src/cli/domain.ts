@@ -57,9 +57,17 @@ export interface ModelSession {
   readonly hasAdapter: boolean;
   /** `chat` where the model has a chat template and its run was not trained on raw text. */
   readonly format: 'chat' | 'raw';
+  /** The system prompt that the model was trained with, which conversations without one get. */
+  readonly system: string | undefined;
   generate(
     prompts: readonly Prompt[],
-    options: Sampling & { readonly base?: boolean; readonly signal: AbortSignal },
+    options: Sampling & {
+      /** Without the adapter. */
+      readonly base?: boolean;
+      /** Number of the first prompt, for draws that do not depend on how a file is cut into calls. */
+      readonly firstIndex?: number;
+      readonly signal: AbortSignal;
+    },
   ): AsyncIterable<GenerateEvent>;
   close(): Promise<void>;
 }

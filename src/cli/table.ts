@@ -1,104 +1,82 @@
 import type { Command } from './command.ts';
-import type { Domain } from './domain.ts';
-import { domain } from './wiring.ts';
 
 /** A command before it is loaded. */
 export interface CommandEntry {
   readonly summary: string;
   readonly group: 'main' | 'data' | 'runs' | 'plumbing';
-  /** Functions of the domain without which it is not offered. */
-  readonly needs: readonly (keyof Domain)[];
   load(): Promise<Command>;
 }
 
-const ALL: Readonly<Record<string, CommandEntry>> = {
+/** The commands, in the order of the help. */
+export const commands: Readonly<Record<string, CommandEntry>> = {
   quickstart: {
     summary: 'the whole story in minutes on a laptop: pull, train, compare, what was forgotten',
     group: 'main',
-    needs: ['prepareRun', 'score', 'openModel'],
     load: async () => (await import('./commands/quickstart.ts')).quickstart,
   },
   init: {
     summary: 'look at a data file and write a tunesmith.config.ts for it',
     group: 'main',
-    needs: [],
     load: async () => (await import('./commands/init.ts')).init,
   },
   train: {
     summary: 'fine-tune a model',
     group: 'main',
-    needs: ['prepareRun'],
     load: async () => (await import('./commands/train.ts')).train,
   },
   chat: {
     summary: 'talk to a model or a run',
     group: 'main',
-    needs: ['openModel'],
     load: async () => (await import('./commands/chat.ts')).chat,
   },
   generate: {
     summary: 'answer prompts, one or a whole file',
     group: 'main',
-    needs: ['openModel'],
     load: async () => (await import('./commands/generate.ts')).generate,
   },
   'runs ls': {
     summary: 'list the runs',
     group: 'runs',
-    needs: [],
     load: async () => (await import('./commands/runs.ts')).runsLs,
   },
   'runs show': {
     summary: 'show a run: config, losses, checkpoints',
     group: 'runs',
-    needs: [],
     load: async () => (await import('./commands/runs.ts')).runsShow,
   },
   'runs compare': {
     summary: 'show in what runs differ, and what came of it',
     group: 'runs',
-    needs: [],
     load: async () => (await import('./commands/runs.ts')).runsCompare,
   },
   'runs rm': {
     summary: 'remove runs',
     group: 'runs',
-    needs: [],
     load: async () => (await import('./commands/runs.ts')).runsRm,
   },
   models: {
     summary: 'list the models that are known or pulled',
     group: 'plumbing',
-    needs: [],
     load: async () => (await import('./commands/models.ts')).models,
   },
   pull: {
     summary: 'fetch a model into the cache',
     group: 'plumbing',
-    needs: [],
     load: async () => (await import('./commands/pull.ts')).pull,
   },
   tokenize: {
     summary: 'show the token ids of a text or of messages',
     group: 'plumbing',
-    needs: ['tokenize'],
     load: async () => (await import('./commands/tokenize.ts')).tokenize,
   },
   score: {
     summary: 'the loss of a model on rows',
     group: 'plumbing',
-    needs: ['score'],
     load: async () => (await import('./commands/score.ts')).score,
   },
   doctor: {
     summary: 'check this machine: versions, devices, telemetry, numerics',
     group: 'plumbing',
-    needs: ['checkEngine'],
     load: async () => (await import('./commands/doctor.ts')).doctor,
   },
 };
-
-/** The commands that are offered, in the order of the help. */
-export const commands: Readonly<Record<string, CommandEntry>> = Object.fromEntries(
-  Object.entries(ALL).filter(([, entry]) => entry.needs.every((name) => domain[name] !== undefined)),
-);

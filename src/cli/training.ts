@@ -64,7 +64,10 @@ export async function watchRun(run: PreparedRun, context: Context): Promise<Watc
 function tell(event: Exclude<TrainEvent, { type: 'step' | 'done' }>, progress: Progress): void {
   if (event.type === 'eval') progress.say(`step ${event.step}: validation loss ${lossText(event.loss)}`);
   else if (event.type === 'sample') progress.say(`step ${event.step}: ${brief(event.prompt)} -> ${brief(event.text)}`);
-  else if (event.type === 'warning') progress.say(`warning ${event.code} ${event.message}`);
+  else if (event.type === 'report') {
+    const words = `rows that were used for nothing else: loss ${lossText(event.base)} before, ${lossText(event.tuned)} after`;
+    progress.say(words);
+  } else if (event.type === 'warning') progress.say(`warning ${event.code} ${event.message}`);
 }
 
 /** One line of a text that may have many. */

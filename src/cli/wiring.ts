@@ -1,14 +1,27 @@
+import { availableParallelism, freemem } from 'node:os';
 import type { Domain } from './domain.ts';
+import { version } from './version.ts';
 
 /**
- * Connects the commands with what they command. A command whose functions are missing here is not offered (see table.ts).
- * Each function imports what it needs when it is called, so that `tunesmith --help` stays quick.
+ * Connects the commands with what they command. Each function imports what it needs when it is called, so that
+ * `tunesmith --help` stays quick.
  */
-export const domain: Partial<Domain> = {};
-
-/** A function of the domain that a command has declared as its need. */
-export function need<K extends keyof Domain>(name: K): Domain[K] {
-  const found = domain[name];
-  if (found === undefined) throw new Error(`internal: ${name} is not wired, so the command should not be offered`);
-  return found;
-}
+export const domain: Domain = {
+  async prepareRun(request) {
+    const { prepareRun } = await import('../train/run.ts');
+    const around = { now: () => new Date(), cores: availableParallelism(), memoryBytes: freemem(), version: version() };
+    return prepareRun(request, around);
+  },
+  async *score(model, data, signal) {
+    yield* (await import('./scoring.ts')).score(model, data, signal);
+  },
+  async tokenize(model, input, options) {
+    return (await import('./session.ts')).tokenize(model, input, options);
+  },
+  async openModel(model) {
+    return (await import('./session.ts')).openModel(model);
+  },
+  async *checkEngine(signal) {
+    yield* (await import('./self-test.ts')).checkEngine(signal);
+  },
+};

@@ -60,7 +60,7 @@ export function listRuns(folder: string): RunSummary[] {
 /** Reads a run's folder. @throws RUN_NOT_FOUND, RUN_BROKEN, FILE_NOT_JSON */
 export function showRun(path: string): RunDetails {
   if (!isRun(path)) throw notFound(path, []);
-  const config = flatten(readJson(join(path, 'config.json')));
+  const config = configOf(path);
   const { events } = readEvents(join(path, 'events.jsonl'));
   const losses = events.flatMap((event) => (event.type === 'step' ? event.loss : []));
   const evals = events.flatMap((event) => (event.type === 'eval' ? event.loss : []));
@@ -81,6 +81,12 @@ export function showRun(path: string): RunDetails {
     events,
     checkpoints: checkpointSteps(path),
   };
+}
+
+/** The config as the user could have written it, without what the run froze beside it. */
+function configOf(run: string): Record<string, unknown> {
+  const entries = Object.entries(flatten(readJson(join(run, 'config.json'))));
+  return Object.fromEntries(entries.filter(([key]) => !/^(frozen|origins)(\.|$)/.test(key)));
 }
 
 /** Removes a run's folder. @throws RUN_NOT_FOUND if the folder is no run, so that nothing else is ever removed */

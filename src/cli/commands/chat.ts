@@ -6,7 +6,7 @@ import { openConversation } from '../conversation.ts';
 import type { ModelSession } from '../domain.ts';
 import { modelName, modelOptions, requestModel } from '../models.ts';
 import { samplingOf, samplingOptions } from '../sampling.ts';
-import { need } from '../wiring.ts';
+import { domain } from '../wiring.ts';
 
 /** `tunesmith chat`. */
 export const chat = defineCommand({
@@ -30,7 +30,7 @@ export const chat = defineCommand({
   async run({ options, positionals }, context) {
     const sampling = samplingOf(options);
     const model = await requestModel(modelName(positionals[0], options.model) ?? '@last', options, context);
-    const session = await need('openModel')(model);
+    const session = await domain.openModel(model);
     try {
       if (session.format === 'raw') {
         const message = 'this model has no chat template, so nobody can talk with it.';

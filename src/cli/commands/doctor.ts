@@ -5,7 +5,7 @@ import { type Context, defineCommand } from '../command.ts';
 import type { Check } from '../domain.ts';
 import { bytesText } from '../format.ts';
 import { version } from '../version.ts';
-import { need } from '../wiring.ts';
+import { domain } from '../wiring.ts';
 
 /** `tunesmith doctor`. */
 export const doctor = defineCommand({
@@ -25,7 +25,7 @@ export const doctor = defineCommand({
       terminal.print(`${mark}  ${check.name.padEnd(12)}  ${check.detail}`);
     };
     for (const check of surroundings(context)) tell(check);
-    for await (const check of need('checkEngine')(signal)) tell(check);
+    for await (const check of domain.checkEngine(signal)) tell(check);
     signal.throwIfAborted();
     terminal.print(failed === 0 ? '\nAll is well.' : `\n${failed} of the checks failed.`);
     return failed === 0 ? 0 : 1;

@@ -5,7 +5,7 @@ import type { ModelSession, Prompt, Sampling } from '../domain.ts';
 import { modelName, modelOptions, requestModel } from '../models.ts';
 import { readMessagesFile } from '../prompts.ts';
 import { samplingOf, samplingOptions } from '../sampling.ts';
-import { need } from '../wiring.ts';
+import { domain } from '../wiring.ts';
 
 /** `tunesmith generate`. */
 export const generate = defineCommand({
@@ -52,7 +52,7 @@ export const generate = defineCommand({
     const sampling = samplingOf(options);
     const conversations = messages === undefined ? undefined : readMessagesFile(messages);
     const model = await requestModel(modelName(positionals[0], options.model) ?? '@last', options, context);
-    const session = await need('openModel')(model);
+    const session = await domain.openModel(model);
     try {
       if ((options.base || options.against !== undefined) && !session.hasAdapter) {
         const message = `${options.base ? '--base' : '--against base'} has no effect on a model without an adapter.`;

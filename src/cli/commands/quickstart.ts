@@ -10,7 +10,7 @@ import type { ModelRequest, ModelSession } from '../domain.ts';
 import { lossText, table } from '../format.ts';
 import { requestModel } from '../models.ts';
 import { summaryText, watchRun } from '../training.ts';
-import { need } from '../wiring.ts';
+import { domain } from '../wiring.ts';
 
 /** The example data lies as deep beneath src as beneath dist. */
 const example = (name: string) => fileURLToPath(new URL(`../../../examples/${name}`, import.meta.url));
@@ -80,7 +80,7 @@ interface Losses {
 
 async function losses(model: ModelRequest, signal: AbortSignal): Promise<Losses> {
   const mean = async (file: string) => {
-    for await (const event of need('score')(model, [example(file)], signal)) {
+    for await (const event of domain.score(model, [example(file)], signal)) {
       if (event.type === 'total') return event.nll / event.tokens;
     }
     signal.throwIfAborted();
@@ -108,7 +108,7 @@ async function trainIt(base: ModelRequest, context: Context) {
   const { terminal, signal } = context;
   const data = { data: [example('support/train.jsonl')], valid: example('support/held-out.jsonl') };
   const { config, origins } = resolveConfig({ model: DEFAULT_MODEL, ...data, ...SETTINGS }, undefined);
-  const run = await need('prepareRun')({ kind: 'start', config, origins, base });
+  const run = await domain.prepareRun({ kind: 'start', config, origins, base });
   try {
     const watched = await watchRun(run, context);
     if (signal.aborted || watched.done === undefined) {
@@ -124,7 +124,7 @@ async function trainIt(base: ModelRequest, context: Context) {
 async function sideBySide(tuned: ModelRequest, context: Context, chapter: (title: string) => void): Promise<void> {
   const { terminal, signal } = context;
   const questions = Questions.parse(readJson(example('support/questions.json')));
-  const session = await need('openModel')(tuned);
+  const session = await domain.openModel(tuned);
   try {
     chapter('5. Three questions that it never saw, base and tuned side by side');
     for (const { about, messages } of questions.sideBySide) {

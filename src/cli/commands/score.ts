@@ -3,7 +3,7 @@ import { defineCommand } from '../command.ts';
 import { countText, lossText } from '../format.ts';
 import { modelName, modelOptions, requestModel } from '../models.ts';
 import { openProgress } from '../progress.ts';
-import { need } from '../wiring.ts';
+import { domain } from '../wiring.ts';
 
 /** `tunesmith score`. */
 export const score = defineCommand({
@@ -27,7 +27,7 @@ export const score = defineCommand({
     const progress = openProgress(terminal, 'score');
     let rows = 0;
     try {
-      for await (const event of need('score')(model, options.data, signal)) {
+      for await (const event of domain.score(model, options.data, signal)) {
         terminal.emit(event);
         if (event.type === 'row') progress.update(++rows, undefined, `${rows} rows`);
         else {

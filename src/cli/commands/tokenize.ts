@@ -3,7 +3,7 @@ import { defineCommand } from '../command.ts';
 import type { Prompt } from '../domain.ts';
 import { modelName, modelOptions, requestModel } from '../models.ts';
 import { readMessagesFile } from '../prompts.ts';
-import { need } from '../wiring.ts';
+import { domain } from '../wiring.ts';
 
 /** `tunesmith tokenize`. */
 export const tokenize = defineCommand({
@@ -39,7 +39,7 @@ export const tokenize = defineCommand({
     const prompts: Prompt[] = text !== undefined ? [{ kind: 'text', text }] : readMessagesFile(messages ?? '');
     const model = await requestModel(name, {}, context);
     for (const prompt of prompts) {
-      const result = await need('tokenize')(model, prompt, { addGenerationPrompt });
+      const result = await domain.tokenize(model, prompt, { addGenerationPrompt });
       context.terminal.emit(result);
       if (!context.terminal.json) context.terminal.print(JSON.stringify(result));
     }

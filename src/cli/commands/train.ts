@@ -9,7 +9,7 @@ import type { TrainRequest } from '../domain.ts';
 import { configFields, configOptions } from '../fields.ts';
 import { RUNS, requestBaseOf, requestModel } from '../models.ts';
 import { planText, summaryText, watchRun } from '../training.ts';
-import { need } from '../wiring.ts';
+import { domain } from '../wiring.ts';
 
 type Flags = Readonly<Record<string, OptionValue | undefined>>;
 
@@ -38,7 +38,7 @@ export const train = defineCommand({
     const flags: Flags = options;
     const request = await requestOf(flags, positionals[0], context);
     if (request.kind === 'start') terminal.say(configText(request));
-    const run = await need('prepareRun')(request);
+    const run = await domain.prepareRun(request);
     try {
       terminal.say(`\n${planText(run.plan)}\n`);
       if (flags.plan === true) {

@@ -1,0 +1,82 @@
+import { availableParallelism } from 'node:os';
+import { assertNoErrors, type LoadedRows, loadRows } from '../data/index.ts';
+import { type Engine, openOrt } from '../engine/index.ts';
+import { TunesmithError } from '../errors/index.ts';
+import { type AdapterHandles, uploadAdapter } from '../model/adapter-handles.ts';
+import { type BaseHandles, uploadBase } from '../model/base.ts';
+import { openPeft } from '../model/peft.ts';
+import { baseHash, type ModelSource, openModelSource } from '../model/source.ts';
+import { openText, specialTexts, type TextTools, type Tokenizer } from '../text/index.ts';
+import { systemPrompt } from '../train/dataset.ts';
+import { chooseFormat, type TextSetup } from '../train/rows.ts';
+import { normalisedData, readFrozen, requireSameBase } from '../train/run.ts';
+import type { ModelRequest } from './domain.ts';
+
+/** A model's files and its text, before any weight is read. */
+export interface OpenedText {
+  readonly source: ModelSource;
+  readonly text: TextSetup;
+  /** The system prompt that the run was trained with. */
+  readonly system: string | undefined;
+}
+
+/** Opens headers, tokenizer and chat template; a run brings the format, the clock and the system prompt that it was trained with. */
+export function openTextOf(model: ModelRequest): OpenedText {
+  const source = openModelSource(model.path);
+  const frozen = model.run === undefined ? undefined : readFrozen(model.run);
+  const clock = frozen === undefined ? new Date() : new Date(frozen.facts.text.clock);
+  const tools: Partial<TextTools> = source.text === undefined ? {} : openText(source.text, { now: clock });
+  const data = frozen === undefined ? undefined : normalisedData(frozen.config);
+  const format = frozen?.facts.text.format ?? chooseFormat('auto', tools);
+  const text: TextSetup = {
+    tokenizer: tools.tokenizer,
+    template: tools.template,
+    format,
+    trainOn: data?.trainOn ?? 'all',
+    allow: data?.allow ?? [],
+  };
+  return { source, text, system: data === undefined ? undefined : systemPrompt(data) };
+}
+
+/** The tokenizer of a model. @throws TOKENIZER_MISSING */
+export function tokenizerOf({ source, text }: OpenedText): Tokenizer {
+  if (text.tokenizer !== undefined) return text.tokenizer;
+  throw new TunesmithError('TOKENIZER_MISSING', { message: 'holds no tokenizer.', file: source.path });
+}
+
+/** Reads rows as this model sees them. @throws DATA_* */
+export async function rowsFor(opened: OpenedText, files: readonly string[]): Promise<LoadedRows> {
+  const { source, text, system } = opened;
+  const loaded = await loadRows(files, {
+    format: text.format,
+    vocabSize: source.config.vocabSize,
+    specialTokens: text.tokenizer === undefined ? [] : specialTexts(text.tokenizer),
+    allow: text.allow,
+    ...(system === undefined ? {} : { system }),
+  });
+  assertNoErrors(loaded.findings);
+  return loaded;
+}
+
+/** Weights in an engine. */
+export interface OpenedWeights {
+  readonly engine: Engine;
+  readonly base: BaseHandles;
+  readonly adapter: AdapterHandles | undefined;
+}
+
+/** Starts the engine and loads base and adapter. @throws ADAPTER_MISMATCH, ADAPTER_CONFIG */
+export async function openWeights(model: ModelRequest, source: ModelSource): Promise<OpenedWeights> {
+  const peft = model.adapter === undefined ? undefined : openPeft(model.adapter, source.config);
+  if (peft?.baseHash !== undefined) requireSameBase(peft.baseHash, await baseHash(source), source.path);
+  const device = model.compute.device === 'webgpu' ? 'webgpu' : 'cpu';
+  const engine = openOrt({ device, threads: model.compute.threads ?? availableParallelism(), optimize: 'on' });
+  try {
+    const base = uploadBase(engine, source.config, source.tensors);
+    const adapter = peft && uploadAdapter(engine, source.config, peft.spec, peft.tensors);
+    return { engine, base, adapter };
+  } catch (error) {
+    await engine.close();
+    throw error;
+  }
+}

@@ -1,0 +1,40 @@
+import { assertNoErrors, prepareExamples } from '../data/index.ts';
+import { exampleLosses } from '../train/evaluate-loss.ts';
+import { createNetwork } from '../train/network.ts';
+import { rowRenderer } from '../train/rows.ts';
+import type { Domain } from './domain.ts';
+import { openTextOf, openWeights, rowsFor } from './opened.ts';
+
+/** Scores rows: the examples of a row (several, where the template rewrites history) are summed. */
+export const score: Domain['score'] = async function* (model, data, signal) {
+  const opened = openTextOf(model);
+  const { rows } = await rowsFor(opened, data);
+  const render = rowRenderer(opened.text, 'score');
+  const maxLength = opened.source.config.maxPositions;
+  const { examples, findings } = prepareExamples(rows, render, { maxLength, onLong: 'error' });
+  assertNoErrors(findings);
+  const { engine, base, adapter } = await openWeights(model, opened.source);
+  try {
+    const net = createNetwork({ engine, base, adapter, weights: 'lora' });
+    const total = { nll: 0, tokens: 0 };
+    let part = { nll: 0, tokens: 0 };
+    let row = 0;
+    let i = 0;
+    for await (const loss of exampleLosses(
+      net,
+      examples.map(({ example }) => example),
+      signal,
+    )) {
+      part = { nll: part.nll + loss.nll, tokens: part.tokens + loss.tokens };
+      if (examples[i]?.row !== examples[++i]?.row) {
+        yield { type: 'row', row: row++, ...part };
+        total.nll += part.nll;
+        total.tokens += part.tokens;
+        part = { nll: 0, tokens: 0 };
+      }
+    }
+    yield { type: 'total', ...total, perplexity: Math.exp(total.nll / total.tokens) };
+  } finally {
+    await engine.close();
+  }
+};

@@ -140,7 +140,10 @@ function range(start: number, stop?: number, step = 1): number[] {
 /** The message as templates know it: without our `weight`, and with the arguments of tool calls as objects. */
 function templateMessage(message: Message): Readonly<Record<string, unknown>> {
   const { weight: _, tool_calls, ...rest } = message;
-  return tool_calls === undefined ? rest : { ...rest, tool_calls: tool_calls.map(templateCall) };
+  // Templates ask whether there are tool_calls, not how many.
+  return tool_calls === undefined || tool_calls.length === 0
+    ? rest
+    : { ...rest, tool_calls: tool_calls.map(templateCall) };
 }
 
 function templateCall(call: ToolCall): Readonly<Record<string, unknown>> {

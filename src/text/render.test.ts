@@ -157,6 +157,27 @@ const WITH_TOOLS: readonly Message[] = [
   assistant('Welcome.'),
 ];
 
+describe('a tokenizer that puts a space before text', () => {
+  const golden = new URL('../../test/golden/tokenizers/small.json', import.meta.url);
+  const small = JSON.parse(readFileSync(golden, 'utf8'));
+
+  it.each(['prepend', 'first', 'always', 'never'])(
+    'gives an answer the ids that it has in the whole: %s',
+    (variant) => {
+      const roles = { bos_token: '<s>', eos_token: '</s>' };
+      const tokenizer = tokenizerFromJson({ ...small.base, ...small.variants[variant] }, roles);
+      const template = compile(TEMPLATES.llama2.source, tokenizer);
+      const { examples } = renderExamples([system('Be brief.'), ...THREE], undefined, {
+        tokenizer,
+        template,
+        trainOn: 'all',
+      });
+      expect([...examples[0]!.ids]).toEqual(tokenizer.encode(template.render([system('Be brief.'), ...THREE])));
+      expect(stretches(examples[0]!)).toHaveLength(3);
+    },
+  );
+});
+
 describe.skipIf(model === undefined)('the rows of the SmolLM2 goldens', () => {
   it('become the ids and labels that the reference makes', () => {
     const metadata = readGguf(model!).metadata;
@@ -169,6 +190,17 @@ describe.skipIf(model === undefined)('the rows of the SmolLM2 goldens', () => {
       expect(examples.map(({ ids, labels }) => ({ ids: [...ids], labels: [...labels] }))).toEqual([
         referenceRow(messages, tokenizer),
       ]);
+    }
+  });
+
+  it('are prompted with the ids of the reference', () => {
+    const { tokenizer, template } = openText({ kind: 'gguf', metadata: readGguf(model!).metadata }, { now: NOW });
+    const golden = new URL('../../test/golden/smollm2/golden.json', import.meta.url);
+    const chats = JSON.parse(readFileSync(golden, 'utf8')).chats;
+    for (const { messages, add_generation_prompt, text, ids } of chats) {
+      expect(template!.render(messages, { addGenerationPrompt: add_generation_prompt })).toBe(text);
+      if (add_generation_prompt)
+        expect(renderPrompt(messages, undefined, { tokenizer, template: template! })).toEqual(ids);
     }
   });
 });

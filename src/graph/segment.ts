@@ -1,6 +1,7 @@
 import { backward } from './backward.ts';
 import { type Builder, createBuilder, finishGraph } from './builder.ts';
-import type { Graph, Value } from './graph.ts';
+import type { Graph, Node, Value } from './graph.ts';
+import { sameShape } from './shapes.ts';
 
 /** Builds a segment of a network in `g`: reads its inputs with `g.input` and returns its one output. */
 export type Segment = (g: Builder) => Value;
@@ -30,10 +31,7 @@ export function segmentPrograms(segment: Segment, wanted: readonly string[], kee
   const grads = backward(g, [[y, dy]], roots);
   const outputs = Object.fromEntries(wanted.map((name, i) => [`d.${name}`, grads[i]!]));
 
-  const candidates = new Map<number, string>();
-  for (let id = 0; id < lastForward; id++) {
-    if (kept(g, id, keep)) candidates.set(id, `saved.${id}`);
-  }
+  const candidates = new Map([...keepable(g.nodes.slice(0, lastForward), keep)].map((id) => [id, `saved.${id}`]));
   const backwardGraph = finishGraph(g, outputs, candidates);
   const saved = [...candidates].filter(([, name]) => name in backwardGraph.inputs);
   const forwardOutputs: Record<string, Value> = { y };
@@ -53,11 +51,29 @@ function inputValue(g: Builder, name: string): Value {
   return { id, dtype: g.nodes[id]!.dtype, shape: g.nodes[id]!.shape };
 }
 
-/** Attention scores [.., L, L] are matmul outputs too, but larger than all others together and cheap to compute again. */
-function kept(g: Builder, id: number, keep: Keep): boolean {
-  const node = g.nodes[id]!;
-  if (keep === 'nothing' || node.inputs.length === 0) return false;
-  if (keep === 'all') return node.op !== 'reshape';
-  if (node.op !== 'matMul') return false;
-  return node.shape.length === 2 || !node.attrs.transB;
+/** Values of a forward pass that are worth keeping. */
+function keepable(nodes: readonly Node[], keep: Keep): Set<number> {
+  const computed = [...nodes.keys()].filter((id) => nodes[id]!.inputs.length > 0);
+  if (keep === 'nothing') return new Set();
+  if (keep === 'all') return new Set(computed.filter((id) => nodes[id]!.op !== 'reshape'));
+  return matMulResults(nodes);
+}
+
+/**
+ * Outputs of matrix products. Where products are added up (a base and its adapter, a residual), their sum stands for them: no gradient
+ * reads the addends. Attention scores [.., L, L] are products too, but larger than all others together and cheap to compute again.
+ */
+function matMulResults(nodes: readonly Node[]): Set<number> {
+  const users = nodes.map((): number[] => []);
+  for (const [id, node] of nodes.entries()) for (const i of node.inputs) users[i]!.push(id);
+  const results = new Set<number>();
+  for (const [id, node] of nodes.entries()) {
+    const addends = node.inputs.filter((i) => results.has(i) && sameShape(nodes[i]!.shape, node.shape));
+    const product = node.op === 'matMul' && (node.shape.length === 2 || !node.attrs.transB);
+    if (!product && (node.op !== 'add' || addends.length === 0)) continue;
+    results.add(id);
+    if (node.op !== 'add') continue;
+    for (const i of addends) if (users[i]!.length === 1) results.delete(i);
+  }
+  return results;
 }

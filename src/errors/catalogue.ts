@@ -233,6 +233,11 @@ export const CATALOGUE = {
     rule: 'Tokenizers are byte-level BPE or SentencePiece-style BPE.',
   },
   // generation
+  GENERATE_PRECISION: {
+    exit: 2,
+    rule: 'Fast generation needs weights in blocks of 32.',
+    fix: 'use --precision exact.',
+  },
   GENERATE_PROMPT: {
     exit: 2,
     rule: "A prompt has at least one token, and leaves room for an answer in the model's context.",

@@ -33,7 +33,12 @@ function normal(engine: Engine, shape: number[], name: string, deviation: number
   return engine.upload(f32(fillNormal(data, mean, deviation, { seed: 3, purpose: name }), shape));
 }
 
-function randomModel(engine: Engine): GenerationSession & { readonly adapter: AdapterHandles } {
+/** A session of the exact path. */
+interface ExactSession extends GenerationSession {
+  readonly base: BaseHandles;
+}
+
+function randomModel(engine: Engine): ExactSession & { readonly adapter: AdapterHandles } {
   const { hiddenSize: d, vocabSize } = CONFIG;
   const spec = resolveAdapter(CONFIG, { rank: 3, alpha: 6, dropout: 0, targets: ['q_proj', 'v_proj', 'down_proj'] });
   const layers = Array.from({ length: CONFIG.layers }, (_, i) => ({
@@ -67,7 +72,7 @@ function randomModel(engine: Engine): GenerationSession & { readonly adapter: Ad
 }
 
 /** Logits after each token, without a cache: the layer programs as training runs them. */
-async function uncached({ engine, base, adapter }: GenerationSession, ids: number[]): Promise<Float32Array[]> {
+async function uncached({ engine, base, adapter }: ExactSession, ids: number[]): Promise<Float32Array[]> {
   const n = ids.length;
   const { cos, sin } = ropeTables(
     CONFIG,

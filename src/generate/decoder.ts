@@ -1,16 +1,59 @@
 // Shape legend: B rows of a cache, C capacity, G key/value heads, K head width, V vocabulary
+
 import type { Engine, Handle, Handles, Program } from '../engine/index.ts';
+import { TunesmithError } from '../errors/index.ts';
+import type { StoredTensor } from '../io/stored.ts';
 import type { AdapterHandles } from '../model/adapter-handles.ts';
 import type { BaseHandles } from '../model/base.ts';
 import type { ModelConfig } from '../model/config.ts';
+import { LLAMA_NORMS, llamaModules } from '../model/llama.ts';
+import { FINAL_NORM, layerTensor } from '../model/names.ts';
 import { ropeTables } from '../model/rope.ts';
 import { f32, i32 } from '../tensor/tensor.ts';
-import { decoderProgram, inputWeights, type ProgramShape } from './programs.ts';
+import { decoderProgram, inputWeights, type ProgramShape, storedWeights } from './programs.ts';
 
-/** A model to generate with. Base and adapter are switched by leaving `adapter` out; the base stays loaded. */
+/** Weights that stay as they are stored, and become part of the programs: fast, with activations rounded to 8 bits. */
+export interface StoredBase {
+  readonly config: ModelConfig;
+  /** By Hugging Face name. */
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  readonly norm: Handle;
+  /** The vectors of each layer, by the input names of the layer programs. */
+  readonly layers: readonly Readonly<Record<string, Handle>>[];
+}
+
+/**
+ * Queues the loading of what {@link StoredBase} has as inputs: the norms.
+ *
+ * @throws GENERATE_PRECISION for a model whose widths are no multiples of 32
+ */
+export function openStoredBase(
+  engine: Engine,
+  config: ModelConfig,
+  tensors: ReadonlyMap<string, StoredTensor>,
+): StoredBase {
+  for (const { module, in: width } of llamaModules(config)) {
+    if (width % 32 === 0) continue;
+    throw new TunesmithError('GENERATE_PRECISION', {
+      message: `${module} reads ${width} values, not a multiple of 32.`,
+    });
+  }
+  const upload = (name: string) => engine.upload({ stored: [tensors.get(name)!], shape: tensors.get(name)!.shape });
+  const layers = Array.from({ length: config.layers }, (_, layer) =>
+    Object.fromEntries(
+      LLAMA_NORMS.map((norm) => [`${norm}.weight`, upload(layerTensor(layer, `${norm}.weight`))] as const),
+    ),
+  );
+  return { config, tensors, norm: upload(FINAL_NORM), layers };
+}
+
+/**
+ * A model to generate with: exact with float32 weights as the engine holds them for training, fast with stored ones. Base and adapter are switched
+ * by leaving `adapter` out; the base stays loaded.
+ */
 export interface GenerationSession {
   readonly engine: Engine;
-  readonly base: BaseHandles;
+  readonly base: BaseHandles | StoredBase;
   readonly adapter?: AdapterHandles | undefined;
 }
 
@@ -62,7 +105,7 @@ export function partLengths(promptTokens: number): number[] {
 /** Makes a decoder of a session. Programs are compiled when first needed. */
 export function createDecoder({ engine, base, adapter }: GenerationSession): Decoder {
   const { config } = base;
-  const source = inputWeights(config);
+  const source = 'tensors' in base ? storedWeights(config, base.tensors) : inputWeights(config);
   const programs = new Map<string, Program>();
   const tables = new Map<number, Handles>();
   const weights = weightInputs(base, adapter);
@@ -185,8 +228,9 @@ function uploadTables(engine: Engine, config: ModelConfig, capacity: number): Ha
   return { cos: engine.upload(f32(cos, shape)), sin: engine.upload(f32(sin, shape)) };
 }
 
-function weightInputs(base: BaseHandles, adapter: AdapterHandles | undefined): Handles {
-  const all: Record<string, Handle> = { embed: base.embed, norm: base.norm, head: base.head };
+function weightInputs(base: BaseHandles | StoredBase, adapter: AdapterHandles | undefined): Handles {
+  const all: Record<string, Handle> = { norm: base.norm };
+  if (!('tensors' in base)) Object.assign(all, { embed: base.embed, head: base.head });
   for (const layers of [base.layers, adapter?.layers ?? []]) {
     for (const [i, layer] of layers.entries()) {
       for (const [name, handle] of Object.entries(layer)) all[`layers.${i}.${name}`] = handle;

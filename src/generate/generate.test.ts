@@ -4,7 +4,8 @@ import { baseModelPath } from '../../test/support/base-model.ts';
 import { type Engine, openOrtHere } from '../engine/index.ts';
 import { type BaseHandles, uploadBase } from '../model/base.ts';
 import { openModelSource } from '../model/source.ts';
-import { endOfTurn, type Message, openText } from '../text/index.ts';
+import { endOfTurn, type Message, openText, type Tokenizer } from '../text/index.ts';
+import { createDecoder, openStoredBase } from './decoder.ts';
 import { type GenerateEvent, type GenerateOptions, generate, type ResultEvent } from './generate.ts';
 
 const MODEL = baseModelPath();
@@ -15,7 +16,7 @@ const GOLDEN = JSON.parse(readFileSync(new URL('../../test/golden/smollm2/golden
 interface Opened {
   readonly session: { readonly engine: Engine; readonly base: BaseHandles };
   readonly prompts: number[][];
-  readonly options: GenerateOptions;
+  readonly options: GenerateOptions & { readonly tokenizer: Tokenizer };
 }
 
 async function openBase(path: string): Promise<Opened> {
@@ -42,6 +43,16 @@ async function collect(events: AsyncIterable<GenerateEvent>) {
     else streamed[event.index] = (streamed[event.index] ?? '') + event.text;
   }
   return { results, streamed };
+}
+
+/** Kullback-Leibler divergence between two softmax distributions, in nats. */
+function divergence(a: Float32Array, b: Float32Array): number {
+  const logTotal = (x: Float32Array) => {
+    const max = x.reduce((m, v) => Math.max(m, v), Number.NEGATIVE_INFINITY);
+    return max + Math.log(x.reduce((s, v) => s + Math.exp(v - max), 0));
+  };
+  const [ta, tb] = [logTotal(a), logTotal(b)];
+  return a.reduce((sum, v, i) => sum + Math.exp(v - ta) * (v - ta - (b[i]! - tb)), 0);
 }
 
 describe.skipIf(MODEL === undefined)('generate with the real base model', () => {
@@ -92,6 +103,23 @@ describe.skipIf(MODEL === undefined)('generate with the real base model', () => 
     const first = await texts(1);
     expect(await texts(1)).toEqual(first);
     expect(await texts(2)).not.toEqual(first);
+  });
+
+  it('answers nearly the same with stored weights (fast)', { timeout: 60_000 }, async () => {
+    const { session, prompts, options } = await open();
+    const source = openModelSource(MODEL!);
+    const fast = { engine: session.engine, base: openStoredBase(session.engine, source.config, source.tensors) };
+    const exact = createDecoder(session);
+    const decoder = createDecoder(fast);
+    const [prompt] = prompts as [number[]];
+    const caches = [exact.allocate(1, 256), decoder.allocate(1, 256)] as const;
+    expect(divergence(await exact.prefill(caches[0], prompt), await decoder.prefill(caches[1], prompt))).toBeLessThan(
+      0.03,
+    );
+    for (const [i, id] of options.tokenizer.encode(GOLDEN.greedy[0]!.text).entries()) {
+      const token = [{ id, position: prompt.length + i }];
+      expect(divergence(await exact.step(caches[0], token), await decoder.step(caches[1], token))).toBeLessThan(0.03);
+    }
   });
 
   it('refuses a prompt without tokens', async () => {

@@ -1,4 +1,12 @@
-export { type Cache, capacityFor, createDecoder, type Decoder, type GenerationSession } from './decoder.ts';
+export {
+  type Cache,
+  capacityFor,
+  createDecoder,
+  type Decoder,
+  type GenerationSession,
+  openStoredBase,
+  type StoredBase,
+} from './decoder.ts';
 export { type GenerateEvent, type GenerateOptions, generate, type ResultEvent, type TokenEvent } from './generate.ts';
 export { argmax, GREEDY, type Sampling, sampleToken } from './sample.ts';
 export { createTextStream, type StopReason, type TextStream } from './stop.ts';

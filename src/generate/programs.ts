@@ -1,8 +1,10 @@
 // Shape legend: B rows of the cache, L new tokens of each, N = B * L, C capacity, D model width, V vocabulary, G key/value heads, K head width
 import { type Builder, createBuilder, finishGraph, type Graph, type Value } from '../graph/index.ts';
+import type { StoredTensor } from '../io/stored.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { type Linear, llamaLayer, llamaModules } from '../model/llama.ts';
 import { baseLinear, type LoraModule, loraLinear } from '../model/lora.ts';
+import { EMBED, HEAD, layerTensor } from '../model/names.ts';
 
 /** Sizes that a program is made for. */
 export interface ProgramShape {
@@ -36,6 +38,42 @@ export function inputWeights(config: ModelConfig): WeightSource {
       g.matMul(hidden, g.input(tiedEmbeddings ? 'embed' : 'head', [vocabSize, hiddenSize]), { transB: true }),
   };
 }
+
+/**
+ * Weights as constants in the form in which they are stored, for the fast path. Modules that read the same x are one matrix where their types allow.
+ */
+export function storedWeights(config: ModelConfig, tensors: ReadonlyMap<string, StoredTensor>): WeightSource {
+  const stored = (name: string): StoredTensor => {
+    const tensor = tensors.get(name);
+    if (tensor === undefined) throw new Error(`internal: no tensor ${name}`);
+    return tensor;
+  };
+  return {
+    embed: (g, ids) => g.quantizedRows(ids, { tensors: [stored(EMBED)] }),
+    linear: (g, layer) => (module, x) => {
+      const members = (GROUPS.find((group) => group.includes(module)) ?? [module]).map((member) => ({
+        member,
+        tensor: stored(layerTensor(layer, `${member}.weight`)),
+      }));
+      const alike = members.every((m) => m.tensor.type === members[0]!.tensor.type);
+      const joint = alike ? members : members.filter((m) => m.member === module);
+      const y = g.quantizedLinear(x, { tensors: joint.map((m) => m.tensor) });
+      let start = 0;
+      for (const { member, tensor } of joint) {
+        if (member === module) return g.slice(y, { axis: 1, start, end: start + tensor.shape[0]! });
+        start += tensor.shape[0]!;
+      }
+      throw new Error(`internal: ${module} is not in its group`);
+    },
+    head: (g, hidden) => g.quantizedLinear(hidden, { tensors: [stored(config.tiedEmbeddings ? EMBED : HEAD)] }),
+  };
+}
+
+/** Modules that read the same x. */
+const GROUPS: readonly (readonly string[])[] = [
+  ['self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj'],
+  ['mlp.gate_proj', 'mlp.up_proj'],
+];
 
 /**
  * The whole decoder over new tokens and a cache. Inputs: `ids` [N], `positions` [N], `last` [B], `total` [1], `cos` and `sin` [C, K/2] of all

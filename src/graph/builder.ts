@@ -2,6 +2,7 @@ import type { DType, Shape } from '../tensor/tensor.ts';
 import type { Graph, Node, Value } from './graph.ts';
 import type { Op } from './op.ts';
 import { OPS, type OpAttrs, type OpName } from './ops/index.ts';
+import type { StoredMatrix } from './ops/quantized.ts';
 import { axisOf, sameShape } from './shapes.ts';
 
 /** Row moves of {@link Builder.permuteRows}. */
@@ -49,6 +50,8 @@ export interface Builder {
   scatterAdd(data: Value, index: Value, rows: Value): Value;
   permuteRows(x: Value, move: RowMove): Value;
   cachedAttention(inputs: CachedAttention, attrs: { heads: number; kvHeads: number }): CachedAttentionResult;
+  quantizedLinear(x: Value, matrix: StoredMatrix): Value;
+  quantizedRows(index: Value, matrix: StoredMatrix): Value;
 }
 
 /** Inputs of {@link Builder.cachedAttention}; see the operator of that name. */
@@ -122,6 +125,8 @@ export function createBuilder(): Builder {
     gather: (data, index) => push('gather', [data, index], {}),
     scatterAdd: (data, index, rows) => push('scatterAdd', [data, index, rows], {}),
     permuteRows: (x, m) => push('permuteRows', [x, m.index, m.valid, m.inverse, m.inverseValid], {}),
+    quantizedLinear: (x, matrix) => push('quantizedLinear', [x], matrix),
+    quantizedRows: (index, matrix) => push('quantizedRows', [index], matrix),
     cachedAttention: ({ q, k, v, keys, values, last, total }, attrs) => {
       const attended = push('cachedAttention', [q, k, v, keys, values, last, total], attrs);
       return {

@@ -16,6 +16,7 @@ export {
   type TensorType,
   type Value,
 } from './graph.ts';
-export type { Emitter, OnnxAttrs, Op, RefTensor, Vjp } from './op.ts';
+export type { Emitter, OnnxAttrs, Op, QuantizedNames, ReadStored, RefTensor, Vjp } from './op.ts';
 export { OPS, type OpAttrs, type OpName } from './ops/index.ts';
+export type { StoredMatrix } from './ops/quantized.ts';
 export { forwardProgram, type Keep, type Segment, type SegmentPrograms, segmentPrograms } from './segment.ts';

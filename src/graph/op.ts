@@ -1,3 +1,4 @@
+import type { StoredTensor } from '../io/stored.ts';
 import type { Shape } from '../tensor/tensor.ts';
 import type { Builder } from './builder.ts';
 import type { TensorType, Value } from './graph.ts';
@@ -21,7 +22,23 @@ export interface Emitter {
   ): string;
   f32(values: Float32Array | readonly number[], shape: Shape): string;
   i64(values: readonly number[]): string;
+  /**
+   * Constants of a stored matrix [O, I]: codes u8 [O, blocks, bytes] or, as `rows`, [O, bytes], scales [O, blocks] and, where its blocks are not
+   * symmetric, offsets [O, blocks].
+   */
+  quantized(tensors: readonly StoredTensor[], layout: 'blocks' | 'rows'): QuantizedNames;
 }
+
+/** See {@link Emitter.quantized}. */
+export interface QuantizedNames {
+  readonly bits: 4 | 8;
+  readonly codes: string;
+  readonly scales: string;
+  readonly offsets: string | undefined;
+}
+
+/** Reads a stored tensor as float32. */
+export type ReadStored = (tensor: StoredTensor) => Float32Array;
 
 /** Attributes of an ONNX node; a number is an integer, `{ float }` a float. */
 export type OnnxAttrs = Readonly<Record<string, number | string | readonly number[] | { readonly float: number }>>;
@@ -40,7 +57,7 @@ export interface Op<A> {
   /** Writes the operator as ONNX and returns the name of its output. */
   emit(e: Emitter, inputs: readonly string[], attrs: A, types: readonly TensorType[], out: TensorType): string;
   /** Evaluates in float64: slow, obviously right. */
-  reference(inputs: readonly RefTensor[], attrs: A, out: TensorType): Float64Array;
+  reference(inputs: readonly RefTensor[], attrs: A, out: TensorType, read: ReadStored): Float64Array;
 }
 
 /** See {@link Op.vjp}. */

@@ -1,6 +1,7 @@
 import { type Emitter, type Graph, type OnnxAttrs, OPS, type Op, type TensorType } from '../../graph/index.ts';
 import { type DType, type Shape, sizeOf } from '../../tensor/tensor.ts';
 import { type ProtoWriter, protoWriter } from './protobuf.ts';
+import { quantizeStored } from './quantize.ts';
 
 // Field numbers are those of onnx.proto3 (ModelProto, GraphProto, NodeProto, AttributeProto, TensorProto, ValueInfoProto).
 const ELEM_TYPE: Readonly<Record<DType, number>> = { f32: 1, u8: 2, i32: 6, i64: 7, bool: 9 };
@@ -68,6 +69,19 @@ function createEmitter(body: ProtoWriter, constants: Map<string, string>, device
       const data = values instanceof Float32Array ? values : Float32Array.from(values);
       if (data.length !== sizeOf(shape)) throw new Error(`internal: ${data.length} values for [${shape}]`);
       return constant('f32', shape, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    },
+    quantized(tensors, layout) {
+      const { bits, codes, scales, offsets } = quantizeStored(tensors);
+      const rows = tensors.reduce((sum, t) => sum + t.shape[0]!, 0);
+      const blocks = scales.length / rows;
+      const raw = (data: Float32Array) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+      const shape = layout === 'rows' ? [rows, blocks * 4 * bits] : [rows, blocks, 4 * bits];
+      return {
+        bits,
+        codes: constant('u8', shape, codes),
+        scales: constant('f32', [rows, blocks], raw(scales)),
+        offsets: offsets === undefined ? undefined : constant('f32', [rows, blocks], raw(offsets)),
+      };
     },
     i64: (values) => constant('i64', [values.length], new Uint8Array(BigInt64Array.from(values, BigInt).buffer)),
   };

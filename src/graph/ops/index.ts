@@ -3,6 +3,7 @@ import * as cached from './cached-attention.ts';
 import * as elementwise from './elementwise.ts';
 import * as gathers from './gather.ts';
 import * as linear from './linear.ts';
+import * as quantized from './quantized.ts';
 import * as reduce from './reduce.ts';
 import * as shapes from './shape.ts';
 import * as sources from './sources.ts';
@@ -41,6 +42,8 @@ export const OPS = {
   permuteRows: gathers.permuteRows,
   cachedAttention: cached.cachedAttention,
   cachedRows: cached.cachedRows,
+  quantizedLinear: quantized.quantizedLinear,
+  quantizedRows: quantized.quantizedRows,
 } as const;
 
 /** Name of an operator. */

@@ -1,5 +1,6 @@
 import {
   assertNoErrors,
+  type FindingGroup,
   formatFindings,
   type LoadedFile,
   loadRows,
@@ -55,7 +56,8 @@ export async function openDataset({ data, text, model, seed }: DatasetOptions): 
   const length = { maxLength: data.maxLength, limit: model.maxPositions, onLong: data.onLong, allow: data.allow };
   const render = rowRenderer(text, 'train');
   const train = prepareExamples(split.train, render, length);
-  const rest = { ...length, maxLength: train.maxLength };
+  // Validation rows are not shortened: they need no backward pass, and the figures should be of whole rows.
+  const rest = { ...length, maxLength: model.maxPositions };
   const [select, report] = [split.select, split.report].map((rows) => prepareExamples(rows, render, rest)) as [
     Prepared,
     Prepared,
@@ -74,11 +76,16 @@ export async function openDataset({ data, text, model, seed }: DatasetOptions): 
     maxLength: train.maxLength,
     lengthOrigin: train.lengthOrigin,
     warnings: [
-      ...findings.map((group) => ({ code: group.code, message: formatFindings([group]).trim() })),
+      ...findings.map((group) => ({ code: group.code, message: findingText(group) })),
       ...split.notes.map((message) => ({ code: 'DATA_SPLIT', message })),
       ...systemWarning(text, loaded.rows),
     ],
   };
+}
+
+/** What was found, without the code that stands before it anyway. */
+function findingText(group: FindingGroup): string {
+  return formatFindings([group]).trim().replace(`warning ${group.code} `, '');
 }
 
 /** `--system` is a text, or the name of a file that holds it. */

@@ -66,7 +66,8 @@ async function worstError(engine: Engine): Promise<number> {
 function layerWithGradients(): Graph {
   const g = createBuilder();
   const [x_TD, up_FD, down_DF] = [g.input('x_TD', [T, D]), g.input('up_FD', [F, D]), g.input('down_DF', [D, F])];
-  const hidden_TF = g.silu(g.matMul(g.rmsScale(x_TD, 1e-5), up_FD, { transB: true }));
+  const normed_TD = g.mul(x_TD, g.rmsScale(x_TD, 1e-5));
+  const hidden_TF = g.silu(g.matMul(normed_TD, up_FD, { transB: true }));
   const y_TD = g.softmax(g.matMul(hidden_TF, down_DF, { transB: true }));
   const [dx, dUp, dDown] = backward(g, [[y_TD, x_TD]], [x_TD, up_FD, down_DF]);
   if (dx === undefined || dUp === undefined || dDown === undefined) throw new Error('internal: a gradient is missing');

@@ -23,8 +23,7 @@ export function planText(plan: TrainPlan): string {
     ([path, { value, why }]) => `  ${path} = ${JSON.stringify(value)} (automatic: ${why})`,
   );
   const cheaper = plan.minutes > LONG && plan.cheaper !== undefined ? [`Cheaper: ${plan.cheaper}`] : [];
-  const warnings = plan.warnings.map(({ code, message }) => `warning ${code} ${message}`);
-  return [...warnings, table(rows), ...automatic, ...cheaper].join('\n');
+  return [table(rows), ...automatic, ...cheaper].join('\n');
 }
 
 /** What came of a run that was watched. */

@@ -1,4 +1,5 @@
 import { basename, join } from 'node:path';
+import { z } from 'zod';
 import { TunesmithError } from '../../errors/index.ts';
 import { readJson } from '../../io/files.ts';
 import { flatten, resolveRun } from '../../registry/runs.ts';
@@ -42,6 +43,8 @@ export const train = defineCommand({
     try {
       terminal.say(`\n${planText(run.plan)}\n`);
       if (flags.plan === true) {
+        // A run that starts tells of them as events.
+        for (const { code, message } of run.plan.warnings) terminal.say(`warning ${code} ${message}`);
         terminal.emit({ type: 'plan', ...run.plan });
         return 0;
       }
@@ -103,25 +106,28 @@ async function fromRun(
     }
   }
   const model = await requestModel(name, {}, context);
-  const frozen = flatten(readJson(join(resolveRun(name, RUNS).run, 'config.json')));
-  const adapter = model.adapter === undefined ? {} : { initAdapter: model.adapter };
-  const brought = [
-    'output.name',
-    'initAdapter',
-    ...(model.adapter === undefined ? [] : ['weights.rank', 'weights.alpha', 'weights.targets', 'weights.layers']),
-  ];
-  const value: Record<string, Record<string, unknown> | unknown> = { ...adapter };
-  for (const { path } of configFields()) {
-    if (frozen[path] === undefined || brought.includes(path)) continue;
+  const json = Frozen.parse(readJson(join(resolveRun(name, RUNS).run, 'config.json')));
+  const frozen = flatten(json);
+  const lora = ['weights.rank', 'weights.alpha', 'weights.targets', 'weights.layers'];
+  const left = ['output.name', 'initAdapter', ...(model.adapter === undefined ? [] : lora)];
+  // What was chosen automatically, or by default, is chosen anew.
+  const taken = configFields().filter(({ path }) => {
+    const origin = json.origins[path] ?? 'default';
+    return frozen[path] !== undefined && origin !== 'default' && !left.includes(path);
+  });
+  const value: Record<string, unknown> = { model: model.adapter === undefined ? model.path : json.model };
+  if (model.adapter !== undefined) value.initAdapter = model.adapter;
+  for (const { path } of taken) {
     const [section = '', key] = path.split('.');
     const there = value[section];
-    value[section] =
-      key === undefined ? frozen[path] : { ...(typeof there === 'object' ? there : {}), [key]: frozen[path] };
+    if (key !== undefined) value[section] = { ...(typeof there === 'object' ? there : {}), [key]: frozen[path] };
   }
-  if (model.adapter === undefined) value.model = model.path;
   const file: ConfigFile = { file: `run ${name}`, value, lineOf: () => undefined };
   return start(resolveConfig(flags, file), context);
 }
+
+/** What is read of a run's config.json. */
+const Frozen = z.looseObject({ model: z.string(), origins: z.record(z.string(), z.string()).default({}) });
 
 /** The resolved config with the origin of every value. */
 function configText({ config, origins }: TrainRequest & { kind: 'start' }): string {

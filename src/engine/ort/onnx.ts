@@ -12,7 +12,8 @@ export function toOnnx(graph: Graph, device: Emitter['device']): Uint8Array {
   const model = protoWriter();
   const body = protoWriter();
   const constants = new Map<string, string>();
-  const emitter = createEmitter(body, constants, device);
+  const nodes: NodeRecord[] = [];
+  const emitter = createEmitter(body, nodes, constants, device);
   const names: string[] = [];
   for (const node of graph.nodes) {
     if (node.op === 'input') {
@@ -31,8 +32,11 @@ export function toOnnx(graph: Graph, device: Emitter['device']): Uint8Array {
       ),
     );
   }
-  for (const [name, id] of Object.entries(graph.outputs)) {
-    body.message(1, nodeProto('Identity', [names[id]!], [name], {}, ''));
+  for (const node of withOutputNames(
+    nodes,
+    Object.entries(graph.outputs).map(([name, id]) => [names[id]!, name]),
+  )) {
+    body.message(1, nodeProto(node));
   }
   body.string(2, 'tunesmith');
   for (const [name, id] of Object.entries(graph.inputs)) body.message(11, valueInfo(name, graph.nodes[id]!));
@@ -43,7 +47,43 @@ export function toOnnx(graph: Graph, device: Emitter['device']): Uint8Array {
   return model.finish();
 }
 
-function createEmitter(body: ProtoWriter, constants: Map<string, string>, device: Emitter['device']): Emitter {
+interface NodeRecord {
+  readonly opType: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly attrs: OnnxAttrs;
+  readonly domain: string;
+}
+
+/**
+ * Gives the values that leave the graph their outputs' names. Only where a value is an input, a constant, or leaves under two names
+ * does an Identity copy it: a copy of each saved activation costs a few per cent of a forward pass.
+ */
+function withOutputNames(
+  nodes: readonly NodeRecord[],
+  outputs: readonly (readonly [value: string, name: string])[],
+): NodeRecord[] {
+  const made = new Set(nodes.flatMap((node) => node.outputs));
+  const names = new Map<string, string>();
+  const copies: NodeRecord[] = [];
+  for (const [value, name] of outputs) {
+    if (made.has(value) && !names.has(value)) names.set(value, name);
+    else copies.push({ opType: 'Identity', inputs: [value], outputs: [name], attrs: {}, domain: '' });
+  }
+  const renamed = (value: string) => names.get(value) ?? value;
+  return [...nodes, ...copies].map((node) => ({
+    ...node,
+    inputs: node.inputs.map(renamed),
+    outputs: node.outputs.map(renamed),
+  }));
+}
+
+function createEmitter(
+  body: ProtoWriter,
+  nodes: NodeRecord[],
+  constants: Map<string, string>,
+  device: Emitter['device'],
+): Emitter {
   let count = 0;
   const constant = (dtype: DType, shape: Shape, raw: Uint8Array): string => {
     // Only small constants are worth looking up again.
@@ -62,7 +102,7 @@ function createEmitter(body: ProtoWriter, constants: Map<string, string>, device
     node(opType, inputs, attrs = {}, domain = '', suffixes = []) {
       const name = `v${count++}`;
       const outputs = [name, ...suffixes.map((suffix) => name + suffix)];
-      body.message(1, nodeProto(opType, inputs, outputs, attrs, domain));
+      nodes.push({ opType, inputs, outputs, attrs, domain });
       return name;
     },
     f32(values, shape) {
@@ -87,13 +127,7 @@ function createEmitter(body: ProtoWriter, constants: Map<string, string>, device
   };
 }
 
-function nodeProto(
-  opType: string,
-  inputs: readonly string[],
-  outputs: readonly string[],
-  attrs: OnnxAttrs,
-  domain: string,
-): ProtoWriter {
+function nodeProto({ opType, inputs, outputs, attrs, domain }: NodeRecord): ProtoWriter {
   const node = protoWriter();
   for (const input of inputs) node.string(1, input);
   for (const output of outputs) node.string(2, output);

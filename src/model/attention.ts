@@ -14,7 +14,7 @@ export interface Layout {
 }
 
 /** Queries of one block: longer rows are computed in blocks that skip the keys which the mask hides. */
-const QUERY_BLOCK = 256;
+const QUERY_BLOCK = 128;
 
 /**
  * Causal attention with grouped key/value heads (Ainslie et al. 2023, arXiv:2305.13245). q [N, H*K], k and v [N, G*K]; returns [N, H*K].

@@ -1,4 +1,5 @@
 import type { Builder, CachedAttention, OpName, Value } from '../../src/graph/index.ts';
+import { storedMatrix } from './stored.ts';
 import { exactly, indices, real, type TestInputs } from './values.ts';
 
 /** One use of an operator: its inputs and how it is built from them. */
@@ -204,6 +205,14 @@ function cached(which: 'attended' | 'keys' | 'values'): OpCase[] {
   }));
 }
 
+const STORED = [
+  { name: '8 bits', tensors: [storedMatrix('Q8_0', [12, 64], 1)] },
+  {
+    name: '4 bits, two tensors one above the other',
+    tensors: [3, 4].map((seed) => storedMatrix('Q4_1', [6, 64], seed)),
+  },
+];
+
 const reductions = [[0], [-1], [0, 2], [0, 1, 2]] as const;
 
 /** At least one case for every operator: the type makes a missing one a compile error. */
@@ -314,5 +323,17 @@ export const OP_CASES: Readonly<Record<OpName, readonly OpCase[]>> = {
   cachedRows: [...cached('keys'), ...cached('values')].map((c, i) => ({
     ...c,
     name: `${i < 3 ? 'keys' : 'values'}, ${c.name}`,
+  })),
+  quantizedLinear: STORED.map(({ name, tensors }) => ({
+    name,
+    inputs: { x: real([3, 64], -1, 1) },
+    build: (g, { x }) => g.quantizedLinear(x!, { tensors }),
+    wrt: [],
+  })),
+  quantizedRows: STORED.map(({ name, tensors }) => ({
+    name,
+    inputs: { index: indices([11, 0, 5, 0]) },
+    build: (g, { index }) => g.quantizedRows(index!, { tensors }),
+    wrt: [],
   })),
 };

@@ -52,6 +52,8 @@ const ON_CPU: Readonly<Record<OpName, Tolerance>> = {
   permuteRows: EXACT,
   cachedAttention: within(0, 6),
   cachedRows: EXACT,
+  quantizedLinear: within(0, 0.02 / UNIT), // rounds its input to 8 bits
+  quantizedRows: within(2, 1),
 };
 
 /** What WGSL allows: exp 3 + 2|x| units in the last place, log 2^-21 near 1, division 2.5 units and square roots by way of it. */

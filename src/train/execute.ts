@@ -29,6 +29,7 @@ import { meanLoss } from './evaluate-loss.ts';
 import type { TrainEvent } from './events.ts';
 import { type LoopEnd, type LoopHooks, trainLoop } from './loop.ts';
 import { trainedTensors } from './names.ts';
+import { answerSamples, samplePrompts } from './samples.ts';
 import { initialState, type OptimizerState } from './step.ts';
 
 /** Runs a prepared run to its end or to its interruption: the folder, the loop, the report. Yields what it writes to events.jsonl. */
@@ -104,12 +105,16 @@ function resume(run: RunContext, state: OptimizerState, checkpoint: string): Pro
 function createHooks(run: RunContext, state: OptimizerState, first: Progress, record: Recorder): LoopHooks {
   const { net, dataset, path, frozen } = run;
   const select = dataset.select.map(({ example }) => example);
+  const prompts = samplePrompts(
+    dataset.select.map(({ row }) => row),
+    run.text,
+  );
   const write = (folder: string, tensors: readonly TensorToWrite<'F32'>[]) => writeTuned(run, folder, tensors);
   const keepAs = async (name: 'best' | 'last', tensors: readonly TensorToWrite<'F32'>[]) =>
     writeFolderAtomic(join(path, name), (folder) => write(folder, tensors));
   return {
     evaluate: select.length === 0 ? undefined : (signal) => meanLoss(net, select, signal),
-    sample: async () => [],
+    sample: (signal) => answerSamples(run, prompts, signal),
     saveBest: async () => keepAs('best', await readTrained(net)),
     save: async (progress) => {
       const full = { ...progress, eventBytes: record.bytes(), reportBase: first.reportBase };

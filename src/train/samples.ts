@@ -1,0 +1,60 @@
+import type { Row } from '../data/index.ts';
+import type { Handle } from '../engine/index.ts';
+import { generate } from '../generate/index.ts';
+import { endOfTurn, type Message, renderPrompt, renderRawPrompt } from '../text/index.ts';
+import type { RunContext } from './context.ts';
+import type { TextSetup } from './rows.ts';
+
+/** A held-out prompt that is answered at each evaluation. */
+export interface SamplePrompt {
+  /** The last thing that was said before the answer. */
+  readonly text: string;
+  readonly ids: readonly number[];
+}
+
+/** How many prompts are answered, and how long an answer may get: enough to see the style, little enough to cost seconds. */
+const PROMPTS = 3;
+const MAX_TOKENS = 48;
+
+/** The first held-out rows that ask something. Rows of plain text or of token ids do not. */
+export function samplePrompts(rows: readonly Row[], setup: TextSetup): SamplePrompt[] {
+  const prompts: SamplePrompt[] = [];
+  for (const row of new Set(rows)) {
+    const prompt = promptOf(row, setup);
+    if (prompt !== undefined) prompts.push(prompt);
+    if (prompts.length === PROMPTS) break;
+  }
+  return prompts;
+}
+
+function promptOf(row: Row, { tokenizer, template }: TextSetup): SamplePrompt | undefined {
+  if (tokenizer === undefined) return undefined;
+  if (row.kind === 'prompt') return { text: row.prompt, ids: renderRawPrompt(row.prompt, tokenizer) };
+  if (row.kind !== 'messages' || template === undefined) return undefined;
+  const last = row.messages.findLastIndex((message: Message) => message.role === 'assistant');
+  const before = row.messages.slice(0, last);
+  const asked = before.at(-1);
+  if (asked === undefined) return undefined;
+  return { text: asked.content, ids: renderPrompt(before, row.tools, { tokenizer, template }) };
+}
+
+/** Answers of the network as it stands, greedily. */
+export async function answerSamples(
+  { net, spec, text: { tokenizer, template, format } }: Pick<RunContext, 'net' | 'spec' | 'text'>,
+  prompts: readonly SamplePrompt[],
+  signal: AbortSignal,
+): Promise<{ prompt: string; text: string }[]> {
+  if (tokenizer === undefined || prompts.length === 0) return [];
+  const stopIds = new Set(net.config.eosIds);
+  if (tokenizer.eosId !== undefined) stopIds.add(tokenizer.eosId);
+  if (format === 'chat' && template !== undefined) stopIds.add(endOfTurn(template, tokenizer).id);
+  const { embed, norm, head } = net.outer as { embed: Handle; norm: Handle; head: Handle };
+  const base = { config: net.config, embed, norm, head, layers: net.layers };
+  const session = { engine: net.engine, base, adapter: spec === undefined ? undefined : { spec, layers: net.layers } };
+  const answers = prompts.map(({ text }) => ({ prompt: text, text: '' }));
+  const ids = prompts.map((prompt) => prompt.ids);
+  for await (const event of generate(session, ids, { tokenizer, maxTokens: MAX_TOKENS, stopIds, signal })) {
+    if (event.type === 'result') answers[event.index]!.text = event.text;
+  }
+  return answers;
+}

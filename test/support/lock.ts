@@ -7,6 +7,7 @@ export interface Lock {
 export interface LockedPackage {
   readonly version?: string;
   readonly os?: readonly string[];
+  readonly cpu?: readonly string[];
   readonly integrity?: string;
   readonly libc?: readonly string[];
   readonly resolved?: string;

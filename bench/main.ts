@@ -1,0 +1,14 @@
+/** `npm run bench -- NAME [OPTIONS]`: the same work through us and through a peer, in one go. */
+const BENCHES: Readonly<Record<string, () => Promise<{ main(args: readonly string[]): Promise<void> }>>> = {
+  generate: () => import('./generate.ts'),
+  train: () => import('./train.ts'),
+};
+
+const [name = '', ...args] = process.argv.slice(2);
+const bench = BENCHES[name];
+if (bench === undefined) {
+  console.error(`Usage: npm run bench -- ${Object.keys(BENCHES).join('|')}`);
+  process.exitCode = 2;
+} else {
+  await (await bench()).main(args);
+}

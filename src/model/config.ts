@@ -14,7 +14,9 @@ export interface RopeConfig {
         readonly lowFreqFactor: number;
         readonly highFreqFactor: number;
         readonly originalMaxPositions: number;
-      };
+      }
+    /** Each frequency is divided by a factor of its own, as GGUF files of Llama 3.x carry them. */
+    | { readonly kind: 'factors'; readonly factors: readonly number[] };
 }
 
 /** What the graph of a decoder depends on, whatever file it came from. */
@@ -105,6 +107,9 @@ function parseRope(json: Json, file: string): RopeConfig {
   const number = (key: string, fallback?: number) => numberOf(given, key, file, fallback);
   if (kind === 'default') return { theta, scaling: { kind: 'none' } };
   if (kind === 'linear') return { theta, scaling: { kind: 'linear', factor: number('factor') } };
+  if (kind === 'longrope' && isPlainFactors(given)) {
+    return { theta, scaling: { kind: 'factors', factors: given.short_factor as number[] } };
+  }
   if (kind === 'llama3') {
     return {
       theta,
@@ -123,10 +128,19 @@ function parseRope(json: Json, file: string): RopeConfig {
   });
 }
 
+/** longrope that treats short and long rows alike, as folders tuned from GGUF files say it. */
+function isPlainFactors({ short_factor, long_factor, attention_factor }: Json): boolean {
+  return Array.isArray(short_factor) && attention_factor === 1 && String(short_factor) === String(long_factor);
+}
+
 /** Reads the configuration that a GGUF file's metadata carries (general.architecture llama). */
 export function parseGgufConfig(
   metadata: Readonly<Record<string, unknown>>,
-  facts: { readonly tiedEmbeddings: boolean; readonly vocabSize: number; readonly ropeFactors: boolean },
+  facts: {
+    readonly tiedEmbeddings: boolean;
+    readonly vocabSize: number;
+    readonly ropeFactors: readonly number[] | undefined;
+  },
   file: string,
 ): ModelConfig {
   const arch = metadata['general.architecture'];
@@ -134,13 +148,6 @@ export function parseGgufConfig(
     throw new TunesmithError('MODEL_UNSUPPORTED', {
       file,
       message: `general.architecture "${String(arch)}" is not one of: llama.`,
-    });
-  }
-  if (facts.ropeFactors) {
-    throw new TunesmithError('MODEL_UNSUPPORTED', {
-      file,
-      message: 'rope_freqs.weight (Llama 3 scaling in a GGUF file) is not supported yet.',
-      fix: 'use the Hugging Face folder of the model',
     });
   }
   const number = (key: string, fallback?: number) => numberOf(metadata, `llama.${key}`, file, fallback);
@@ -153,6 +160,10 @@ export function parseGgufConfig(
       message: `llama.rope.scaling.type "${String(scaling)}" is not one of: none, linear.`,
     });
   }
+  const ggufScaling = (): RopeConfig['scaling'] => {
+    if (facts.ropeFactors !== undefined) return { kind: 'factors', factors: facts.ropeFactors };
+    return scaling === 'linear' ? { kind: 'linear', factor: number('rope.scaling.factor') } : { kind: 'none' };
+  };
   return {
     modelType: 'llama',
     hiddenSize,
@@ -164,7 +175,7 @@ export function parseGgufConfig(
     rmsNormEps: number('attention.layer_norm_rms_epsilon', 1e-6),
     rope: {
       theta: number('rope.freq_base', 10_000),
-      scaling: scaling === 'linear' ? { kind: 'linear', factor: number('rope.scaling.factor') } : { kind: 'none' },
+      scaling: ggufScaling(),
     },
     vocabSize: facts.vocabSize,
     tiedEmbeddings: facts.tiedEmbeddings,

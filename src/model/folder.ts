@@ -38,7 +38,6 @@ function writeJson(path: string, value: unknown): void {
 
 /** config.json in the spelling that every version of transformers reads. */
 export function hfConfig(c: ModelConfig): Record<string, unknown> {
-  const { scaling } = c.rope;
   return {
     architectures: [c.modelType === 'llama' ? 'LlamaForCausalLM' : 'MistralForCausalLM'],
     model_type: c.modelType,
@@ -51,11 +50,38 @@ export function hfConfig(c: ModelConfig): Record<string, unknown> {
     hidden_act: 'silu',
     rms_norm_eps: c.rmsNormEps,
     rope_theta: c.rope.theta,
-    rope_scaling: scaling.kind === 'linear' ? { rope_type: 'linear', factor: scaling.factor } : null,
+    rope_scaling: hfScaling(c.rope.scaling),
     vocab_size: c.vocabSize,
     tie_word_embeddings: c.tiedEmbeddings,
     max_position_embeddings: c.maxPositions,
     eos_token_id: c.eosIds.length === 1 ? c.eosIds[0] : c.eosIds,
     torch_dtype: 'float32',
   };
+}
+
+function hfScaling(scaling: ModelConfig['rope']['scaling']): Record<string, unknown> | null {
+  switch (scaling.kind) {
+    case 'none':
+      return null;
+    case 'linear':
+      return { rope_type: 'linear', factor: scaling.factor };
+    case 'llama3':
+      return {
+        rope_type: 'llama3',
+        factor: scaling.factor,
+        low_freq_factor: scaling.lowFreqFactor,
+        high_freq_factor: scaling.highFreqFactor,
+        original_max_position_embeddings: scaling.originalMaxPositions,
+      };
+    case 'factors':
+      // transformers' longrope with the same factors for short and long rows.
+      return {
+        rope_type: 'longrope',
+        short_factor: scaling.factors,
+        long_factor: scaling.factors,
+        attention_factor: 1,
+      };
+    default:
+      return scaling satisfies never;
+  }
 }

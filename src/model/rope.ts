@@ -5,14 +5,15 @@ export function inverseFrequencies(rope: RopeConfig, headDim: number): Float32Ar
   const out = new Float32Array(headDim / 2);
   for (let i = 0; i < out.length; i++) {
     const plain = Math.fround(1 / Math.fround(rope.theta ** Math.fround((2 * i) / headDim)));
-    out[i] = scaleFrequency(plain, rope.scaling);
+    out[i] = scaleFrequency(plain, i, rope.scaling);
   }
   return out;
 }
 
-function scaleFrequency(frequency: number, scaling: RopeConfig['scaling']): number {
+function scaleFrequency(frequency: number, index: number, scaling: RopeConfig['scaling']): number {
   if (scaling.kind === 'none') return frequency;
   if (scaling.kind === 'linear') return frequency / scaling.factor;
+  if (scaling.kind === 'factors') return frequency / scaling.factors[index]!;
   const { factor, lowFreqFactor, highFreqFactor, originalMaxPositions } = scaling;
   const wavelength = (2 * Math.PI) / frequency;
   if (wavelength < originalMaxPositions / highFreqFactor) return frequency;

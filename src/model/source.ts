@@ -6,6 +6,7 @@ import {
   openSafetensorsFolder,
   readGguf,
   readJson,
+  readStored,
   readText,
   type StoredTensor,
   sha256,
@@ -86,10 +87,11 @@ function openGguf(path: string): ModelSource {
     const permutedHeads = name.endsWith('q_proj.weight') ? heads : name.endsWith('k_proj.weight') ? kvHeads : undefined;
     byName.set(name, { ...tensor, ...(typeof permutedHeads === 'number' ? { permutedHeads } : {}) });
   }
+  const ropeFactors = tensors.find((t) => t.name === 'rope_freqs.weight');
   const facts = {
     tiedEmbeddings: !byName.has(HEAD),
     vocabSize: byName.get(EMBED)?.shape[0] ?? 0,
-    ropeFactors: tensors.some((t) => t.name === 'rope_freqs.weight'),
+    ropeFactors: ropeFactors === undefined ? undefined : [...readStored(ropeFactors)],
   };
   const config = parseGgufConfig(metadata, facts, path);
   checkWeights(config, byName, path);

@@ -1,0 +1,73 @@
+import { describe, expect, test } from 'vitest';
+import { type AdapterRequest, parseLayers, resolveAdapter } from './adapter.ts';
+import type { ModelConfig } from './config.ts';
+
+const MODEL: ModelConfig = {
+  modelType: 'llama',
+  hiddenSize: 32,
+  intermediateSize: 64,
+  layers: 4,
+  heads: 4,
+  kvHeads: 2,
+  headDim: 8,
+  rmsNormEps: 1e-5,
+  rope: { theta: 10_000, scaling: { kind: 'none' } },
+  vocabSize: 96,
+  tiedEmbeddings: true,
+  maxPositions: 64,
+  eosIds: [],
+};
+const resolve = (request: Partial<AdapterRequest>) =>
+  resolveAdapter(MODEL, { rank: 8, alpha: 16, dropout: 0, targets: 'all-linear', ...request });
+const names = (request: Partial<AdapterRequest>) =>
+  resolve(request).modules.map((m) => [...m.keys()].map((k) => k.split('.')[1]));
+
+describe('targets of an adapter', () => {
+  test('all-linear is every linear module of every layer', () => {
+    expect(names({})).toEqual(
+      Array(4).fill(['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj']),
+    );
+  });
+
+  test('names match at a dot, in a list or with commas', () => {
+    expect(names({ targets: ['q_proj', 'self_attn.v_proj'] })[2]).toEqual(['q_proj', 'v_proj']);
+    expect(names({ targets: 'q_proj, v_proj' })[2]).toEqual(['q_proj', 'v_proj']);
+  });
+
+  test('a pattern must match the whole name, as in peft', () => {
+    expect(names({ targets: '.*layers\\.[01]\\.self_attn\\.(q|v)_proj' })).toEqual([
+      ['q_proj', 'v_proj'],
+      ['q_proj', 'v_proj'],
+      [],
+      [],
+    ]);
+    expect(() => resolve({ targets: '(q|v)_proj' })).toThrow(/ADAPTER_TARGETS/);
+  });
+
+  test('a name that no module has is refused with the names that there are', () => {
+    expect(() => resolve({ targets: ['q_prj'] })).toThrow(/ADAPTER_TARGETS.*q_prj.*q_proj/);
+  });
+
+  test('layers choose, and patterns give single modules a rank and an alpha', () => {
+    const spec = resolve({ layers: [3], rankPattern: { q_proj: 2 }, alphaPattern: { 'layers.3.mlp.up_proj': 4 } });
+    expect(spec.modules.map((m) => m.size)).toEqual([0, 0, 0, 7]);
+    expect(spec.modules[3]!.get('self_attn.q_proj')).toEqual({ rank: 2, scale: 8 });
+    expect(spec.modules[3]!.get('mlp.up_proj')).toEqual({ rank: 8, scale: 0.5 });
+  });
+
+  test('rank-stabilised scaling divides by the root of the rank', () => {
+    expect(resolve({ rank: 4, rsLora: true }).modules[0]!.get('self_attn.q_proj')!.scale).toBe(8);
+  });
+});
+
+describe('layer lists', () => {
+  test.each([
+    ['0-2', [0, 1, 2]],
+    ['3,1', [1, 3]],
+    ['last:2', [2, 3]],
+  ])('%s', (text, layers) => expect(parseLayers(text, 4)).toEqual(layers));
+
+  test.each(['4', '2-1', 'last:5', 'last:0', 'first', ''])('%s is refused', (text) => {
+    expect(() => parseLayers(text, 4)).toThrow(/ADAPTER_TARGETS/);
+  });
+});

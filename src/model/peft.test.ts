@@ -1,0 +1,73 @@
+import { cpSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { readStored } from '../io/index.ts';
+import { resolveAdapter } from './adapter.ts';
+import { openPeft, writePeft } from './peft.ts';
+import { openModelSource } from './source.ts';
+
+const GOLDEN = join(import.meta.dirname, '../../test/golden/llama');
+const { config } = openModelSource(join(GOLDEN, 'model'));
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'tunesmith-peft-'));
+  cpSync(join(GOLDEN, 'adapter'), folder, { recursive: true });
+});
+
+const edit = (change: Record<string, unknown>) => {
+  const file = join(folder, 'adapter_config.json');
+  writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, 'utf8')), ...change }));
+};
+
+describe('PEFT folders', () => {
+  test('one that peft wrote opens, with rank, scale and every tensor', () => {
+    const { spec, tensors } = openPeft(folder, config);
+    expect(spec.modules.map((m) => m.size)).toEqual([7, 7]);
+    expect(spec.modules[0]!.get('mlp.up_proj')).toEqual({ rank: 4, scale: 2 });
+    expect(tensors.size).toBe(28);
+  });
+
+  test('writing and opening gives the same adapter and base hash, with equal bytes each time', () => {
+    const { spec, tensors } = openPeft(folder, config);
+    const all = [...tensors].map(([name, t]) => ({ name, type: 'F32' as const, shape: t.shape, data: readStored(t) }));
+    const bytes = [0, 1].map(() => {
+      const out = mkdtempSync(join(tmpdir(), 'tunesmith-peft-'));
+      writePeft(out, spec, all, { baseModel: 'org/name', baseHash: 'abc' });
+      const again = openPeft(out, config);
+      expect(again.spec.modules).toEqual(spec.modules);
+      expect([again.baseModel, again.baseHash]).toEqual(['org/name', 'abc']);
+      return ['adapter_config.json', 'adapter_model.safetensors'].map((name) => readFileSync(join(out, name)));
+    });
+    expect(bytes[0]).toEqual(bytes[1]);
+  });
+
+  test('full names are written only where layers differ', () => {
+    const write = (targets: string, layers?: number[]) => {
+      const spec = resolveAdapter(config, { rank: 4, alpha: 8, dropout: 0, targets, layers });
+      const out = mkdtempSync(join(tmpdir(), 'tunesmith-peft-'));
+      writePeft(out, spec, [], { baseModel: undefined, baseHash: 'abc' });
+      return JSON.parse(readFileSync(join(out, 'adapter_config.json'), 'utf8'));
+    };
+    expect(write('q_proj,v_proj')).toMatchObject({ target_modules: ['q_proj', 'v_proj'], layers_to_transform: null });
+    expect(write('q_proj', [1])).toMatchObject({ target_modules: ['q_proj'], layers_to_transform: [1] });
+  });
+
+  test.each([
+    [{ use_dora: true }, /ADAPTER_UNSUPPORTED.*use_dora/],
+    [{ modules_to_save: ['lm_head'] }, /ADAPTER_UNSUPPORTED.*modules_to_save/],
+    [{ bias: 'all' }, /ADAPTER_UNSUPPORTED.*bias/],
+    [{ peft_type: 'IA3' }, /ADAPTER_UNSUPPORTED.*IA3/],
+    [{ r: 0 }, /ADAPTER_CONFIG.*r must be/],
+    [{ r: 8 }, /ADAPTER_MISMATCH.*\[4,\d+\].*\[8,/],
+    [{ target_modules: ['q_proj'] }, /ADAPTER_MISMATCH.*no place/],
+    [{ target_modules: ['w_proj'] }, /ADAPTER_TARGETS/],
+  ])('%j is refused', (change, message) => {
+    edit(change);
+    expect(() => openPeft(folder, config)).toThrow(message);
+  });
+
+  test('an adapter for another base is refused by its shapes', () => {
+    expect(() => openPeft(folder, { ...config, intermediateSize: 64 })).toThrow(/ADAPTER_MISMATCH/);
+  });
+});

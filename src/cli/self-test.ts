@@ -27,9 +27,9 @@ async function checkDevice(device: 'cpu' | 'webgpu'): Promise<Check> {
     return { name: device, status: error <= TOLERANCE ? 'ok' : 'failed', detail };
   } catch (error) {
     // Training runs on the CPU; a machine without a GPU is no fault. What native code says of it helps nobody.
-    if (device === 'webgpu') return { name: device, status: 'warning', detail: 'not available: no device with a driver' };
-    const why = error instanceof Error ? (error.message.split('
-')[0] ?? '') : String(error);
+    if (device === 'webgpu')
+      return { name: device, status: 'warning', detail: 'not available: no device with a driver' };
+    const why = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
     return { name: device, status: 'failed', detail: why };
   } finally {
     await engine.close();

@@ -27,6 +27,13 @@ const FUNCTIONS = {
   CreateThreadingOptions: [121, 'void* F(_Out_ void**)'],
   AddSessionConfigEntry: [130, 'void* F(void*, const char*, const char*)'],
   SetGlobalIntraOpNumThreads: [147, 'void* F(void*, int)'],
+  AddInitializer: [150, 'void* F(void*, const char*, const void*)'],
+  CreatePrepackedWeightsContainer: [166, 'void* F(_Out_ void**)'],
+  AddExternalInitializers: [210, 'void* F(void*, const char**, const void**, size_t)'],
+  CreateSessionFromArrayWithPrepackedWeightsContainer: [
+    169,
+    'void* F(void*, const void*, size_t, void*, void*, _Out_ void**)',
+  ],
 } as const;
 
 type Name = keyof typeof FUNCTIONS;
@@ -61,7 +68,7 @@ async function bindCApi(): Promise<CApi | undefined> {
   const base = koffi.load(library).func('void* OrtGetApiBase()')() as unknown;
   const { GetApi } = koffi.decode(base, koffi.struct({ GetApi: 'void*', GetVersionString: 'void*' }));
   const api = koffi.decode(GetApi, koffi.proto('void* OrtGetApi(uint32_t)'))(API_VERSION);
-  const table = koffi.decode(api, koffi.array('void*', 150, 'Array')) as unknown[];
+  const table = koffi.decode(api, koffi.array('void*', 220, 'Array')) as unknown[];
   const bound = new Map<Name, NativeFunction>();
   for (const [name, [place, signature]] of Object.entries(FUNCTIONS) as [Name, readonly [number, string]][]) {
     bound.set(name, koffi.decode(table[place], koffi.proto(signature.replace('F(', `Ort${name}(`))) as NativeFunction);

@@ -1,9 +1,11 @@
-import { outputTypes } from '../../graph/index.ts';
+import { type Graph, outputTypes } from '../../graph/index.ts';
+import type { StoredTensor } from '../../io/stored.ts';
 import type { HostTensor } from '../../tensor/tensor.ts';
 import type { Driver } from '../host.ts';
 import { type CApi, loadCApi } from './c-api.ts';
 import type { OrtOptions } from './driver.ts';
 import { toOnnx } from './onnx.ts';
+import { type Quantized, quantizeStored } from './quantize.ts';
 
 const ELEM_TYPE = { f32: 1, u8: 2, i32: 6, i64: 7, bool: 9 } as const;
 /** An error comes back as a status, and is told once, by us. */
@@ -24,11 +26,10 @@ export async function openCDriver(options: OrtOptions): Promise<Driver | undefin
   api.call('SetGlobalIntraOpNumThreads', threading, options.threads);
   const env = api.create('CreateEnvWithGlobalThreadPools', LOG_FATAL_ONLY, 'tunesmith', threading);
   const memory = api.create('CreateCpuMemoryInfo', 0, 0);
-  const sessionOptions = createSessionOptions(api, options);
+  const open = sessionOpener(api, env, memory, options);
   return {
     async compile(graph) {
-      const model = toOnnx(graph, options.device);
-      const session = api.create('CreateSessionFromArray', env, model, model.length, sessionOptions);
+      const { session, release } = open(graph);
       const inputNames = Object.keys(graph.inputs);
       const outputNames = Object.keys(outputTypes(graph));
       return {
@@ -48,9 +49,48 @@ export async function openCDriver(options: OrtOptions): Promise<Driver | undefin
             for (const value of values) api.call('ReleaseValue', value);
           }
         },
-        dispose: async () => api.call('ReleaseSession', session),
+        dispose: async () => release(),
       };
     },
+  };
+}
+
+/**
+ * Makes sessions. Stored matrices are read once; all sessions that use one share its memory, and what ONNX Runtime packs from it.
+ */
+function sessionOpener(api: CApi, env: unknown, memory: unknown, options: OrtOptions) {
+  const plain = createSessionOptions(api, options);
+  const packed = api.create('CreatePrepackedWeightsContainer');
+  const matrices = new Map<string, Quantized>();
+  const quantized = (tensors: readonly StoredTensor[]) => {
+    const key = JSON.stringify(tensors);
+    const matrix = matrices.get(key) ?? quantizeStored(tensors);
+    matrices.set(key, matrix);
+    return matrix;
+  };
+  return (graph: Graph): { readonly session: unknown; release(): void } => {
+    const constants = new Map<string, HostTensor>();
+    const model = toOnnx(graph, options.device, { quantized, add: (name, tensor) => constants.set(name, tensor) });
+    if (constants.size === 0) {
+      const session = api.create('CreateSessionFromArray', env, model, model.length, plain);
+      return { session, release: () => api.call('ReleaseSession', session) };
+    }
+    const own = createSessionOptions(api, options);
+    const values: unknown[] = [];
+    for (const [name, tensor] of constants) {
+      const value = wrapTensor(api, memory, tensor);
+      values.push(value);
+      api.call('AddInitializer', own, name, value);
+    }
+    api.call('AddExternalInitializers', own, [...constants.keys()], values, values.length);
+    const made = 'CreateSessionFromArrayWithPrepackedWeightsContainer';
+    const session = api.create(made, env, model, model.length, own, packed);
+    api.call('ReleaseSessionOptions', own);
+    const release = () => {
+      api.call('ReleaseSession', session);
+      for (const value of values) api.call('ReleaseValue', value);
+    };
+    return { session, release };
   };
 }
 

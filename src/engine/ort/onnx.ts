@@ -1,19 +1,32 @@
 import { type Emitter, type Graph, type OnnxAttrs, OPS, type Op, type TensorType } from '../../graph/index.ts';
-import { type DType, type Shape, sizeOf } from '../../tensor/tensor.ts';
+import type { StoredTensor } from '../../io/stored.ts';
+import { type DType, type HostTensor, type Shape, sizeOf } from '../../tensor/tensor.ts';
 import { type ProtoWriter, protoWriter } from './protobuf.ts';
-import { quantizeStored } from './quantize.ts';
+import { type Quantized, quantizeStored } from './quantize.ts';
 
 // Field numbers are those of onnx.proto3 (ModelProto, GraphProto, NodeProto, AttributeProto, TensorProto, ValueInfoProto).
 const ELEM_TYPE: Readonly<Record<DType, number>> = { f32: 1, u8: 2, i32: 6, i64: 7, bool: 9 };
 const OPSET = 21;
 
-/** Writes a graph as an ONNX model with the operators of the device. */
-export function toOnnx(graph: Graph, device: Emitter['device']): Uint8Array {
+/** Takes stored matrices out of the model: they are declared in it without their data. */
+export interface SharedConstants {
+  /** Reads a matrix, or finds it again. */
+  quantized(tensors: readonly StoredTensor[]): Quantized;
+  /** Told of each constant that the session must be given. */
+  add(name: string, tensor: HostTensor): void;
+}
+
+/**
+ * Writes a graph as an ONNX model with the operators of the device.
+ *
+ * @param shared if not given, the model holds all of its constants
+ */
+export function toOnnx(graph: Graph, device: Emitter['device'], shared?: SharedConstants): Uint8Array {
   const model = protoWriter();
   const body = protoWriter();
   const constants = new Map<string, string>();
   const nodes: NodeRecord[] = [];
-  const emitter = createEmitter(body, nodes, constants, device);
+  const emitter = createEmitter(body, nodes, constants, device, shared);
   const names: string[] = [];
   for (const node of graph.nodes) {
     if (node.op === 'input') {
@@ -83,17 +96,24 @@ function createEmitter(
   nodes: NodeRecord[],
   constants: Map<string, string>,
   device: Emitter['device'],
+  shared: SharedConstants | undefined,
 ): Emitter {
   let count = 0;
+  const large = (dtype: 'u8' | 'f32', shape: Shape, data: Uint8Array | Float32Array): string => {
+    if (shared === undefined)
+      return constant(dtype, shape, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    const name = `c${count++}`;
+    body.message(5, externalProto(tensorProto(dtype, shape, name), data.byteLength));
+    shared.add(name, { dtype, shape, data });
+    return name;
+  };
   const constant = (dtype: DType, shape: Shape, raw: Uint8Array): string => {
     // Only small constants are worth looking up again.
     const key = raw.length <= 64 ? `${dtype}|${shape}|${raw}` : undefined;
     const known = key === undefined ? undefined : constants.get(key);
     if (known !== undefined) return known;
     const name = `c${count++}`;
-    const tensor = protoWriter();
-    for (const d of shape) tensor.int(1, d);
-    body.message(5, tensor.int(2, ELEM_TYPE[dtype]).string(8, name).bytes(9, raw));
+    body.message(5, tensorProto(dtype, shape, name).bytes(9, raw));
     if (key !== undefined) constants.set(key, name);
     return name;
   };
@@ -111,20 +131,32 @@ function createEmitter(
       return constant('f32', shape, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
     },
     quantized(tensors, layout) {
-      const { bits, codes, scales, offsets } = quantizeStored(tensors);
+      const { bits, codes, scales, offsets } = (shared?.quantized ?? quantizeStored)(tensors);
       const rows = tensors.reduce((sum, t) => sum + t.shape[0]!, 0);
       const blocks = scales.length / rows;
-      const raw = (data: Float32Array) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
       const shape = layout === 'rows' ? [rows, blocks * 4 * bits] : [rows, blocks, 4 * bits];
       return {
         bits,
-        codes: constant('u8', shape, codes),
-        scales: constant('f32', [rows, blocks], raw(scales)),
-        offsets: offsets === undefined ? undefined : constant('f32', [rows, blocks], raw(offsets)),
+        codes: large('u8', shape, codes),
+        scales: large('f32', [rows, blocks], scales),
+        offsets: offsets === undefined ? undefined : large('f32', [rows, blocks], offsets),
       };
     },
     i64: (values) => constant('i64', [values.length], new Uint8Array(BigInt64Array.from(values, BigInt).buffer)),
   };
+}
+
+function tensorProto(dtype: DType, shape: Shape, name: string): ProtoWriter {
+  const tensor = protoWriter();
+  for (const d of shape) tensor.int(1, d);
+  return tensor.int(2, ELEM_TYPE[dtype]).string(8, name);
+}
+
+/** Declares that the data lies elsewhere (data_location EXTERNAL); the session is given it instead of a file. */
+function externalProto(tensor: ProtoWriter, bytes: number): ProtoWriter {
+  const entry = (key: string, value: string) => protoWriter().string(1, key).string(2, value);
+  tensor.message(13, entry('location', 'shared')).message(13, entry('offset', '0'));
+  return tensor.message(13, entry('length', String(bytes))).int(14, 1);
 }
 
 function nodeProto({ opType, inputs, outputs, attrs, domain }: NodeRecord): ProtoWriter {

@@ -58,23 +58,32 @@ export async function rowsFor(opened: OpenedText, files: readonly string[]): Pro
   return loaded;
 }
 
-/** Weights in an engine. */
-export interface OpenedWeights {
+/** An engine with what belongs to a model's adapter. */
+export interface OpenedEngine {
   readonly engine: Engine;
-  readonly base: BaseHandles;
   readonly adapter: AdapterHandles | undefined;
+}
+
+/** Weights in an engine. */
+export interface OpenedWeights extends OpenedEngine {
+  readonly base: BaseHandles;
 }
 
 /** Starts the engine and loads base and adapter. @throws ADAPTER_MISMATCH, ADAPTER_CONFIG */
 export async function openWeights(model: ModelRequest, source: ModelSource): Promise<OpenedWeights> {
+  const opened = await openEngine(model, source);
+  return { ...opened, base: uploadBase(opened.engine, source.config, source.tensors) };
+}
+
+/** Starts the engine and loads the adapter; the base is loaded in the precision that is asked for. @throws ADAPTER_MISMATCH, ADAPTER_CONFIG */
+export async function openEngine(model: ModelRequest, source: ModelSource): Promise<OpenedEngine> {
   const peft = model.adapter === undefined ? undefined : openPeft(model.adapter, source.config);
   if (peft?.baseHash !== undefined) requireSameBase(peft.baseHash, await baseHash(source), source.path);
   const device = model.compute.device === 'webgpu' ? 'webgpu' : 'cpu';
   const engine = openOrt({ device, threads: model.compute.threads ?? availableParallelism(), optimize: 'on' });
   try {
-    const base = uploadBase(engine, source.config, source.tensors);
     const adapter = peft && uploadAdapter(engine, source.config, peft.spec, peft.tensors);
-    return { engine, base, adapter };
+    return { engine, adapter };
   } catch (error) {
     await engine.close();
     throw error;

@@ -1,8 +1,11 @@
+import type { Engine } from '../engine/index.ts';
 import { TunesmithError } from '../errors/index.ts';
-import { generate } from '../generate/index.ts';
+import { generate, openStoredBase, type StoredBase } from '../generate/index.ts';
+import { type BaseHandles, uploadBase } from '../model/base.ts';
+import type { ModelSource } from '../model/source.ts';
 import { endOfTurn, renderPrompt, renderRawPrompt } from '../text/index.ts';
-import type { Domain, GenerateEvent, Prompt } from './domain.ts';
-import { type OpenedText, openTextOf, openWeights, tokenizerOf } from './opened.ts';
+import type { Domain, GenerateEvent, Prompt, Sampling } from './domain.ts';
+import { type OpenedText, openEngine, openTextOf, tokenizerOf } from './opened.ts';
 
 /** Opens a model to generate with. */
 export const openModel: Domain['openModel'] = async (model) => {
@@ -12,7 +15,8 @@ export const openModel: Domain['openModel'] = async (model) => {
   const ends = template === undefined || format === 'raw' ? [] : [endOfTurn(template, tokenizer).id];
   const eos = tokenizer.eosId === undefined ? [] : [tokenizer.eosId];
   const stopIds = [...ends, ...opened.source.config.eosIds, ...eos];
-  const { engine, base, adapter } = await openWeights(model, opened.source);
+  const { engine, adapter } = await openEngine(model, opened.source);
+  const baseIn = baseLoader(engine, opened.source);
   return {
     hasAdapter: adapter !== undefined,
     format,
@@ -26,6 +30,7 @@ export const openModel: Domain['openModel'] = async (model) => {
         ...Object.fromEntries(Object.entries(given).filter(([, v]) => v !== undefined)),
       };
       const ids = prompts.map((prompt) => promptIds(prompt, opened));
+      const base = baseIn(options.precision);
       const session = { engine, base, adapter: options.base ? undefined : adapter };
       const how = { tokenizer, maxTokens: options.maxTokens, sampling, stopIds, stopStrings: options.stop };
       const from = options.firstIndex === undefined ? {} : { firstIndex: options.firstIndex };
@@ -42,6 +47,17 @@ export const openModel: Domain['openModel'] = async (model) => {
     close: () => engine.close(),
   };
 };
+
+/** Loads the base when it is first asked for in a precision. */
+function baseLoader(engine: Engine, { config, tensors }: ModelSource) {
+  const loaded = new Map<Sampling['precision'], BaseHandles | StoredBase>();
+  return (precision: Sampling['precision']): BaseHandles | StoredBase => {
+    const load = precision === 'fast' ? openStoredBase : uploadBase;
+    const base = loaded.get(precision) ?? load(engine, config, tensors);
+    loaded.set(precision, base);
+    return base;
+  };
+}
 
 function promptIds(prompt: Prompt, opened: OpenedText): number[] {
   const tokenizer = tokenizerOf(opened);

@@ -37,16 +37,17 @@ export async function watchRun(run: PreparedRun, context: Context): Promise<Watc
   const { terminal, signal } = context;
   const progress = openProgress(terminal, 'train');
   const losses: number[] = [];
-  const started = Date.now();
-  let first: number | undefined;
+  let first: { readonly step: number; readonly at: number } | undefined;
   let done: Watched['done'];
   try {
     for await (const event of run.start(signal)) {
       terminal.emit(event);
       if (event.type === 'step') {
         losses.push(event.loss);
-        first ??= event.step - 1;
-        const pace = (Date.now() - started) / 1000 / Math.max(1, event.step - first);
+        // The first step compiles its programs, so the pace is measured from its end; until then the plan says it.
+        first ??= { step: event.step, at: Date.now() };
+        const done = event.step - first.step;
+        const pace = done === 0 ? (run.plan.minutes * 60) / run.plan.steps : (Date.now() - first.at) / 1000 / done;
         const left = durationText(pace * (run.plan.steps - event.step));
         const speed = `${countText(event.tokensPerSecond)} tokens/s`;
         const text = `step ${event.step}/${run.plan.steps} · loss ${lossText(event.loss)} · ${speed} · ${left} left`;

@@ -1,4 +1,4 @@
-import { type Graph, inPlaceOutputs, inputTypes, outputTypes, type TensorType } from '../graph/index.ts';
+import { type Graph, inPlaceOutputs, inputTypes, outputTypes, sameShape, type TensorType } from '../graph/index.ts';
 import type { HostTensor } from '../tensor/tensor.ts';
 import type { Engine, EngineStats, Handle, Handles, Program, UploadSource } from './engine.ts';
 import type { HostReply, HostRequest } from './protocol.ts';
@@ -79,8 +79,8 @@ export function createEngineClient(name: Engine['name'], device: Engine['device'
       send({ kind: 'copy', source: source.id, sourceOffset, target: target.id, targetOffset, count });
     },
     run(program: Program, inputs: Handles, into: Handles = {}): Record<string, Handle> {
-      const taken = Object.keys(program.inputs).map((input) => [input, inputOf(inputs, input, program).id] as const);
-      const used = new Set(taken.map(([, id]) => id));
+      const taken = Object.keys(program.inputs).map((input) => inputOf(inputs, input, program).id);
+      const used = new Set(taken);
       const outputs: Record<string, Handle> = {};
       for (const [output, type] of Object.entries(program.outputs)) {
         const over = program.inPlace[output];
@@ -91,7 +91,7 @@ export function createEngineClient(name: Engine['name'], device: Engine['device'
         kind: 'run',
         program: program.id,
         inputs: taken,
-        outputs: Object.entries(outputs).map(([output, handle]) => [output, handle.id]),
+        outputs: Object.values(outputs).map((handle) => handle.id),
       });
       return outputs;
     },
@@ -123,7 +123,7 @@ function target(handle: Handle | undefined, name: string, type: TensorType, used
 }
 
 function expectType(what: string, given: TensorType, type: TensorType): void {
-  if (given.dtype !== type.dtype || String(given.shape) !== String(type.shape)) {
+  if (given.dtype !== type.dtype || !sameShape(given.shape, type.shape)) {
     throw new Error(`internal: ${what} is ${given.dtype}[${given.shape}], not ${type.dtype}[${type.shape}]`);
   }
 }

@@ -146,6 +146,14 @@ describe.each(ENGINES)('an engine: %s', (_name, open) => {
     expect([...mine]).toEqual([0, 0]);
   });
 
+  it.each([2, 100_000])('takes %i uploaded numbers as they are at the call', async (n) => {
+    const engine = await open();
+    const mine = new Float32Array(n).fill(3);
+    const a = engine.upload(f32(mine, [n]));
+    mine.fill(4);
+    expect((await engine.read(a)).data[n - 1]).toBe(3);
+  });
+
   it('uploads a part of a larger array', async () => {
     const engine = await open();
     const part = Float32Array.of(9, 9, 9, 1, 2, 9).subarray(3, 5);
@@ -287,14 +295,8 @@ describe('the host', () => {
       await host.handle({
         kind: 'run',
         program: n,
-        inputs: [
-          ['a', n],
-          ['b', n],
-        ],
-        outputs: [
-          ['sum', 1000 + n],
-          ['difference', 2000 + n],
-        ],
+        inputs: [n, n],
+        outputs: [1000 + n, 2000 + n],
       });
       expect((await host.handle({ kind: 'sync', request: 1 }))?.error).toBeUndefined();
     };

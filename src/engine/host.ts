@@ -51,12 +51,13 @@ export function createHost(driver: Driver): { handle(request: HostRequest): Prom
 
   async function run(request: Extract<HostRequest, { kind: 'run' }>): Promise<void> {
     const inputs: Record<string, HostTensor> = {};
-    for (const [name, id] of request.inputs) inputs[name] = tensorOf(id);
+    const { graph, outputs: types } = programs.get(request.program)!;
+    for (const [i, name] of Object.keys(graph.inputs).entries()) inputs[name] = tensorOf(request.inputs[i]!);
     const session = await sessionOf(request.program);
-    const types = programs.get(request.program)!.outputs;
     const outputs: Record<string, HostTensor> = {};
     const fresh = new Map<number, HostTensor>();
-    for (const [name, id] of request.outputs) {
+    for (const [i, name] of Object.keys(types).entries()) {
+      const id = request.outputs[i]!;
       const known = handles.get(id);
       outputs[name] = known ?? buffers.take(types[name]!);
       if (known === undefined) fresh.set(id, outputs[name]);

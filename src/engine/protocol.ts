@@ -18,8 +18,9 @@ export type HostRequest =
   | {
       readonly kind: 'run';
       readonly program: number;
-      readonly inputs: readonly (readonly [name: string, handle: number])[];
-      readonly outputs: readonly (readonly [name: string, handle: number])[];
+      /** Handles in the order of the graph's inputs and outputs. */
+      readonly inputs: readonly number[];
+      readonly outputs: readonly number[];
     }
   | { readonly kind: 'read'; readonly request: number; readonly handle: number }
   | { readonly kind: 'release'; readonly handles: readonly number[] }

@@ -20,3 +20,4 @@ export type { Emitter, OnnxAttrs, Op, QuantizedNames, ReadStored, RefTensor, Vjp
 export { OPS, type OpAttrs, type OpName } from './ops/index.ts';
 export type { StoredMatrix } from './ops/quantized.ts';
 export { forwardProgram, type Keep, type Segment, type SegmentPrograms, segmentPrograms } from './segment.ts';
+export { sameShape } from './shapes.ts';

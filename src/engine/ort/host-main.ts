@@ -12,10 +12,12 @@ async function main(): Promise<void> {
   const options = JSON.parse(process.argv[2]!) as OrtOptions;
   const host = createHost(await openDriver(options));
   let last: Promise<void> = Promise.resolve();
-  process.on('message', (request) => {
+  process.on('message', (requests) => {
     last = last.then(async () => {
-      const reply: HostReply | undefined = await host.handle(request as HostRequest);
-      if (reply !== undefined) process.send?.(reply);
+      for (const request of requests as readonly HostRequest[]) {
+        const reply: HostReply | undefined = await host.handle(request);
+        if (reply !== undefined) process.send?.(reply);
+      }
     });
   });
   process.on('disconnect', () => process.exit(0));

@@ -1,10 +1,11 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import type { HostTensor } from '../../tensor/tensor.ts';
 import { createEngineClient, type Transport } from '../client.ts';
 import type { Engine } from '../engine.ts';
 import { createHost } from '../host.ts';
 import { localTransport } from '../local.ts';
-import type { HostReply } from '../protocol.ts';
+import type { HostReply, HostRequest } from '../protocol.ts';
 import type { OrtOptions } from './driver.ts';
 import { openDriver } from './drivers.ts';
 
@@ -36,12 +37,33 @@ const ALLOCATOR = {
   MALLOC_ARENA_MAX: '1',
 };
 
+/** Uploads up to this size are copied and wait in the queue; larger ones leave at once. Either way the caller may change the array afterwards. */
+const COPIED_BYTES = 65_536;
+
+function copyOf(tensor: HostTensor): HostTensor {
+  return { ...tensor, data: tensor.data.slice() };
+}
+
 function processTransport(child: ChildProcess): Transport {
   let closing = false;
+  let queue: HostRequest[] = [];
+  // What is queued in one go is sent in one message: a step of generation is eight requests.
+  const flush = () => {
+    const batch = queue;
+    queue = [];
+    // With a callback a lost process is no unhandled 'error' event; 'exit' tells of it.
+    if (batch.length > 0 && child.connected) child.send(batch, () => {});
+  };
   return {
     send: (request) => {
-      // With a callback a lost process is no unhandled 'error' event; 'exit' tells of it.
-      child.send(request, () => {});
+      if (queue.length === 0) queueMicrotask(flush);
+      if (request.kind !== 'upload' || !('data' in request.source)) queue.push(request);
+      else if (request.source.data.byteLength <= COPIED_BYTES)
+        queue.push({ ...request, source: copyOf(request.source) });
+      else {
+        queue.push(request);
+        flush();
+      }
     },
     onReply: (listener) => {
       child.on('message', (reply) => listener(reply as HostReply));
@@ -55,6 +77,7 @@ function processTransport(child: ChildProcess): Transport {
     },
     close: () =>
       new Promise((resolve) => {
+        flush();
         closing = true;
         if (child.exitCode !== null || child.signalCode !== null) return resolve();
         child.once('exit', () => resolve());

@@ -34,6 +34,7 @@ const VALUES: Readonly<Record<string, string>> = {
   'data.valid': 'FILE|FRACTION|none',
   'data.system': 'TEXT|FILE',
   'data.allow': 'CODE,...',
+  'data.role': 'THEIRS=OURS,...',
   initAdapter: 'DIR',
   'output.out': 'DIR',
   'output.name': 'NAME',

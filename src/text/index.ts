@@ -25,4 +25,3 @@ export { templateSystemPrompt } from './system-prompt.ts';
 export type { Tokenizer } from './tokenizer.ts';
 export { chatTemplateFromGguf, tokenizerFromGguf } from './tokenizer-gguf.ts';
 export { tokenizerFromJson } from './tokenizer-json.ts';
-export { type Trimmed, type TrimOptions, trimContext } from './trim.ts';

@@ -13,7 +13,6 @@ import { openText, templateTokens } from './open-text.ts';
 import { type ExampleOptions, renderExamples, renderPrompt } from './render.ts';
 import type { Tokenizer } from './tokenizer.ts';
 import { tokenizerFromJson } from './tokenizer-json.ts';
-import { trimContext } from './trim.ts';
 
 const SMOLLM = 'You are a helpful AI assistant named SmolLM, trained by Hugging Face';
 const model = baseModelPath();
@@ -333,25 +332,4 @@ describe('templates of real models, three turns each', () => {
       options.tokenizer.encode('<bos><start_of_turn>user\nRed or blue?<end_of_turn>\n<start_of_turn>model\n'),
     );
   }, 60_000);
-});
-
-describe('trimming', () => {
-  const options = { ...format(TEMPLATES.smollm2.source), maxLength: 1000 };
-  const messages = [system('Be brief.'), ...THREE];
-  const length = (kept: readonly Message[]) => renderExamples(kept, undefined, options).examples[0]!.ids.length;
-
-  it('leaves out the oldest turns, and no more than needed', () => {
-    expect(trimContext(messages, undefined, options)).toMatchObject({ messages, droppedTurns: 0 });
-    const two = [messages[0]!, ...messages.slice(3)];
-    expect(trimContext(messages, undefined, { ...options, maxLength: length(two) })).toMatchObject({
-      messages: two,
-      droppedTurns: 1,
-    });
-    const one = [messages[0]!, ...messages.slice(5)];
-    expect(trimContext(messages, undefined, { ...options, maxLength: length(two) - 1 })).toMatchObject({
-      messages: one,
-      droppedTurns: 2,
-    });
-    expect(trimContext(messages, undefined, { ...options, maxLength: length(one) - 1 })).toBeUndefined();
-  });
 });

@@ -36,6 +36,10 @@ export const DataConfig = z.strictObject({
   trainOn: z.enum(['all', 'last']).default('all').describe('which assistant answers are trained'),
   maxLength: z.int().min(2).optional().describe('longest row in tokens (default: 99.5th percentile within memory)'),
   onLong: z.enum(['trim-context', 'drop', 'error']).default('trim-context').describe('what happens to longer rows'),
+  role: z
+    .array(z.string().regex(/^[^=]+=(system|user|assistant|tool)$/, 'must be THEIRS=OURS such as bot=assistant'))
+    .default([])
+    .describe('roles of the file as roles of ours, such as bot=assistant'),
   allow: z.array(z.string()).default([]).describe('data error codes that are let pass, recorded in the run'),
 });
 export type DataConfig = z.infer<typeof DataConfig>;

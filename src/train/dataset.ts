@@ -14,7 +14,7 @@ import {
 } from '../data/index.ts';
 import { fileExists, readText } from '../io/index.ts';
 import type { ModelConfig } from '../model/config.ts';
-import { specialTexts, templateSystemPrompt } from '../text/index.ts';
+import { type Role, specialTexts, templateSystemPrompt } from '../text/index.ts';
 import type { DataConfig } from './config.ts';
 import { rowRenderer, type TextSetup } from './rows.ts';
 
@@ -49,6 +49,7 @@ export async function openDataset({ data, text, model, seed }: DatasetOptions): 
     vocabSize: model.vocabSize,
     specialTokens: text.tokenizer === undefined ? [] : specialTexts(text.tokenizer),
     allow: data.allow,
+    roles: rolesOf(data.role),
   };
   const loaded = await loadRows(data.train, load);
   const validLoaded = isValidFile(data.valid) ? await loadRows(data.valid, load) : undefined;
@@ -86,6 +87,11 @@ export async function openDataset({ data, text, model, seed }: DatasetOptions): 
 /** What was found, without the code that stands before it anyway. */
 function findingText(group: FindingGroup): string {
   return formatFindings([group]).trim().replace(`warning ${group.code} `, '');
+}
+
+/** `bot=assistant` as a table. */
+function rolesOf(pairs: readonly string[]): Record<string, Role> {
+  return Object.fromEntries(pairs.map((pair) => pair.split('=') as [string, Role]));
 }
 
 /** `--system` is a text, or the name of a file that holds it. */

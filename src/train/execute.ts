@@ -6,9 +6,11 @@ import {
   listFolder,
   makeFolder,
   openAppender,
+  openTensorboard,
   readSafetensorsHeader,
   recoverFolder,
   removePartials,
+  type TensorboardWriter,
   type TensorToWrite,
   writeAtomic,
   writeFolderAtomic,
@@ -41,8 +43,9 @@ export async function* executeRun(run: RunContext, signal: AbortSignal): AsyncGe
   const checkpoint = run.isResumed ? newestCheckpoint(run.path) : undefined;
   const progress = checkpoint === undefined ? await firstProgress(run, signal) : resume(run, state, checkpoint);
   const log = openAppender(join(run.path, 'events.jsonl'), progress.eventBytes);
+  const board = run.frozen.config.output.log === 'tensorboard' ? openBoard(run.path, progress.step) : undefined;
   try {
-    const record = createRecorder(log, progress.eventBytes);
+    const record = createRecorder(log, progress.eventBytes, board);
     if (checkpoint !== undefined) yield record.write({ type: 'checkpoint', step: progress.step, path: checkpoint });
     else yield* run.dataset.warnings.map((warning) => record.write({ type: 'warning', ...warning }));
     const hooks = createHooks(run, state, progress, record);
@@ -53,6 +56,7 @@ export async function* executeRun(run: RunContext, signal: AbortSignal): AsyncGe
     if (next.value.kind === 'done') yield* finish(run, next.value, progress, record, signal);
   } finally {
     log.close();
+    board?.close();
   }
 }
 
@@ -62,11 +66,27 @@ interface Recorder {
   bytes(): number;
 }
 
-function createRecorder(log: Appender, bytes: number): Recorder {
+function openBoard(path: string, step: number): TensorboardWriter {
+  const now = () => Date.now() / 1000;
+  return openTensorboard(join(path, 'tensorboard'), { now, ...(step === 0 ? {} : { resumeStep: step + 1 }) });
+}
+
+/** The names that dashboards for transformers and TRL expect. */
+function drawCurves(board: TensorboardWriter, event: TrainEvent): void {
+  if (event.type === 'eval') board.scalar('eval/loss', event.step, event.loss);
+  if (event.type !== 'step') return;
+  board.scalar('train/loss', event.step, event.loss);
+  board.scalar('train/grad_norm', event.step, event.gradNorm);
+  board.scalar('train/learning_rate', event.step, event.lr);
+  board.scalar('train/tokens_per_second', event.step, event.tokensPerSecond);
+}
+
+function createRecorder(log: Appender, bytes: number, board: TensorboardWriter | undefined): Recorder {
   let size = bytes;
   return {
     write(event) {
       size = log.append(`${JSON.stringify(event)}\n`);
+      if (board !== undefined) drawCurves(board, event);
       return event;
     },
     bytes: () => size,

@@ -61,6 +61,12 @@ export interface PreparedRun {
 export async function prepareRun(request: RunRequest, around: Surroundings): Promise<PreparedRun> {
   const old = request.kind === 'resume' ? readFrozen(request.run) : undefined;
   const config = request.kind === 'start' ? request.config : old!.config;
+  if (config.compute.device === 'webgpu') {
+    throw new TunesmithError('CLI_OPTION_VALUE', {
+      message: '--device webgpu does not train yet.',
+      fix: 'leave --device out',
+    });
+  }
   const source = openModelSource(request.base.path);
   const clock = old?.facts.text.clock ?? around.now().toISOString();
   const tools: Partial<TextTools> = source.text === undefined ? {} : openText(source.text, { now: new Date(clock) });
@@ -128,7 +134,7 @@ export async function prepareRun(request: RunRequest, around: Surroundings): Pro
 /** The data section in its long form. */
 export function normalisedData(config: RunConfig): Exclude<RunConfig['data'], string> {
   if (typeof config.data !== 'string') return config.data;
-  return { train: config.data, format: 'auto', trainOn: 'all', onLong: 'trim-context', allow: [] };
+  return { train: config.data, format: 'auto', trainOn: 'all', onLong: 'trim-context', role: [], allow: [] };
 }
 
 function requestedAdapter(config: RunConfig, source: ModelSource): AdapterSpec {

@@ -22,7 +22,7 @@ function faults(flags: Parameters<typeof resolveConfig>[0], config?: ConfigFile)
 describe('configOptions', () => {
   it('offers exactly the flags that are promised', () => {
     const promised =
-      'model data valid system format train-on max-length on-long allow init-adapter method weights rank alpha dropout targets layers ' +
+      'model data valid system format train-on max-length on-long role allow init-adapter method weights rank alpha dropout targets layers ' +
       'epochs steps batch micro-batch lr schedule warmup weight-decay beta1 beta2 eps clip pack shuffle seed patience ' +
       'out name save-every eval-every keep log device threads memory';
     expect(Object.keys(configOptions()).sort()).toEqual(promised.split(' ').sort());

@@ -2,23 +2,21 @@ import { cpSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { cli, runCliProcess, temporaryFolder } from '../support/cli.ts';
+import { type Curve, expectClose, expectCurve } from '../support/close.ts';
 import { goldenRows, writeRows } from '../support/golden-rows.ts';
 
 // Tolerances of the project: see CONTRIBUTING.md.
 const LOSS = 5e-6;
-const CURVE = 1e-5;
-const NORM = 1e-4;
+const TOLERANCE = { loss: 1e-5, norm: 1e-4 };
 
-interface Curve {
+interface Optimiser extends Curve {
   readonly lr: number;
-  readonly losses: readonly number[];
-  readonly grad_norms: readonly number[];
 }
 interface Golden {
   readonly loss: number;
   readonly lora_loss: number;
-  readonly adamw: Curve;
-  readonly full_adamw: Curve;
+  readonly adamw: Optimiser;
+  readonly full_adamw: Optimiser;
 }
 
 const NAMES = ['llama', 'llama-tied-rope3', 'llama-rope-linear', 'llama-bf16-sharded'] as const;
@@ -32,7 +30,7 @@ describe.each(NAMES)('the commands on golden %s', (name) => {
   const golden = JSON.parse(readFileSync(path.join(folder, 'golden.json'), 'utf8')) as Golden;
   const data = writeRows(path.join(temporary, `${name}.jsonl`), goldenRows(folder));
   /** The flags with which the references were taken. */
-  const flags = (curve: Curve) => [
+  const flags = (curve: Optimiser) => [
     ...['--data', data, '--valid', 'none', '--lr', curve.lr, '--schedule', 'constant', '--warmup', 0],
     ...['--weight-decay', 0, '--clip', 1, '--batch', 2, '--steps', 10, '--no-shuffle', '--save-every', 10],
     ...['--threads', 1, '--out', temporary, '--name', `run-${run++}`],
@@ -63,7 +61,7 @@ describe.each(NAMES)('the commands on golden %s', (name) => {
     const base = what.includes('older') ? olderSpelling(model, path.join(temporary, name)) : model;
     const { exit, lines, stderr } = await cli(['train', '--model', base, ...start, ...flags(golden[curve]), ...how]);
     expect(exit, stderr).toBe(0);
-    expectCurve(lines, golden[curve]);
+    expectCurve(lines, golden[curve], TOLERANCE);
   });
 });
 
@@ -82,26 +80,6 @@ test('the program as a process of its own prints the same lines', async () => {
   const flags = '--valid none --lr 1e-2 --schedule constant --warmup 0 --batch 2 --steps 10 --no-shuffle'.split(' ');
   const { exit, lines, stderr } = await runCliProcess([...args, ...flags], temporary);
   expect(exit, stderr).toBe(0);
-  expectCurve(lines, golden.adamw);
+  expectCurve(lines, golden.adamw, TOLERANCE);
   expect(lines.at(-1)).toMatchObject({ type: 'done', steps: 10 });
 });
-
-interface StepLine {
-  readonly step: number;
-  readonly loss: number;
-  readonly gradNorm: number;
-}
-
-function expectCurve(lines: readonly { readonly type: string }[], curve: Curve): void {
-  const steps = lines.filter((line) => line.type === 'step') as unknown as StepLine[];
-  expect(steps.map(({ step }) => step)).toEqual(curve.losses.map((_, i) => i + 1));
-  for (const { step, loss, gradNorm } of steps) {
-    expectClose(loss, curve.losses[step - 1], CURVE);
-    expectClose(gradNorm, curve.grad_norms[step - 1], NORM);
-  }
-}
-
-function expectClose(actual: number, expected: number | undefined, tolerance: number): void {
-  if (expected === undefined) throw new Error('nothing is expected here');
-  expect(Math.abs(actual - expected) / Math.abs(expected), `${actual} against ${expected}`).toBeLessThan(tolerance);
-}

@@ -110,6 +110,57 @@ describe.each((Object.keys(OP_CASES) as OpName[]).filter(differentiable))('the g
   });
 });
 
+/** Ranges of slices of one value, [axis, start, end] each: backward() joins or grows their gradients where it can. */
+const SLICES: Readonly<Record<string, readonly (readonly [axis: number, start: number, end: number])[]>> = {
+  'side by side': [
+    [1, 5, 8],
+    [1, 0, 2],
+    [1, 2, 5],
+  ],
+  'side by side, with a gap at the end': [
+    [1, 0, 2],
+    [1, 2, 5],
+  ],
+  'all from the front': [
+    [0, 0, 6],
+    [0, 0, 2],
+    [0, 0, 4],
+  ],
+  'from the front, and the whole': [
+    [0, 0, 7],
+    [0, 0, 8],
+    [0, 0, 3],
+  ],
+  overlapping: [
+    [0, 1, 3],
+    [0, 2, 5],
+  ],
+  'the same twice and more': [
+    [0, 0, 4],
+    [0, 4, 8],
+    [0, 4, 8],
+  ],
+  'along two axes': [
+    [0, 0, 4],
+    [1, 3, 4],
+  ],
+};
+
+const slices = Object.entries(SLICES).map(
+  ([name, ranges]): OpCase => ({
+    name: `slices, ${name}`,
+    inputs: { a: real([8, 8]), w: real([8, 8], -1, 1, 2) },
+    build: (g, { a, w }) => {
+      const parts = ranges.map(([axis, start, end], i) => {
+        const part = g.slice(a!, { axis, start, end });
+        const weighted = g.mul(g.mul(part, part), g.mul(g.slice(w!, { axis, start, end }), g.scalar(i + 1)));
+        return g.reduceSum(weighted, [0, 1]);
+      });
+      return parts.reduce((x, y) => g.add(x, y));
+    },
+  }),
+);
+
 describe('the gradient of a composition', () => {
   const cases: readonly OpCase[] = [
     {
@@ -130,6 +181,7 @@ describe('the gradient of a composition', () => {
       inputs: { a: real([3, 3], -1, 1) },
       build: (g, { a }) => g.matMul(g.matMul(a!, a!), g.softmax(a!), { transA: true }),
     },
+    ...slices,
     {
       name: 'a mean over rows, expanded back',
       inputs: { a: real([4, 3]) },

@@ -106,6 +106,16 @@ function matMuls(): OpCase[] {
       build: (g, { a, b }) => g.matMul(a!, b!, { transB: true }),
     },
     {
+      name: 'a narrow product of a tall matrix, transposed',
+      inputs: { a: real([5, 24], -1, 1, 1), b: real([5, 3], -1, 1, 2) },
+      build: (g, { a, b }) => g.matMul(a!, b!, { transA: true, alpha: 0.5 }),
+    },
+    {
+      name: 'narrow products of a batch of tall matrices, transposed',
+      inputs: { a: real([2, 3, 5, 24], -1, 1, 1), b: real([2, 3, 5, 3], -1, 1, 2) },
+      build: (g, { a, b }) => g.matMul(a!, b!, { transA: true, alpha: 0.5 }),
+    },
+    {
       name: 'a matrix with itself',
       inputs: { a: real([3, 4], -1, 1) },
       build: (g, { a }) => g.matMul(a!, a!, { transB: true }),
@@ -184,12 +194,14 @@ const shapeCases = {
 
 /** New tokens of rows over a cache that they fill: then every element of the caches is defined after the run. */
 function cached(which: 'attended' | 'keys' | 'values'): OpCase[] {
-  const [heads, kvHeads, width] = [4, 2, 8];
+  const [heads, kvHeads, width] = [4, 2, 16];
   return [
     { name: 'a prompt', rows: 1, length: 5, capacity: 5 },
     { name: 'the next part of a prompt', rows: 1, length: 3, capacity: 7 },
     { name: 'one token in each of two rows', rows: 2, length: 1, capacity: 6 },
-  ].map(({ name, rows, length, capacity }) => ({
+    { name: 'the next part of a prompt, turned by its positions', rows: 1, length: 3, capacity: 7, rotary: true },
+    { name: 'one token in each of two rows, turned by its position', rows: 2, length: 1, capacity: 6, rotary: true },
+  ].map(({ name, rows, length, capacity, rotary }) => ({
     name,
     inputs: {
       q: real([rows, length, heads * width], -1, 1, 1),
@@ -199,8 +211,13 @@ function cached(which: 'attended' | 'keys' | 'values'): OpCase[] {
       values: real([rows, kvHeads, capacity, width], -1, 1, 5),
       last: indices(new Array<number>(rows).fill(capacity - 1)),
       total: indices([capacity]),
+      ...(rotary ? { cos: real([capacity, width / 2], -1, 1, 6), sin: real([capacity, width / 2], -1, 1, 7) } : {}),
     },
-    build: (g, x) => g.cachedAttention(x as unknown as CachedAttention, { heads, kvHeads })[which],
+    build: (g, { cos, sin, ...x }) =>
+      g.cachedAttention(
+        { ...(x as unknown as CachedAttention), rotary: cos && sin && { cos, sin } },
+        { heads, kvHeads },
+      )[which],
     wrt: [],
   }));
 }
@@ -241,6 +258,7 @@ export const OP_CASES: Readonly<Record<OpName, readonly OpCase[]>> = {
   sqrt: unary('sqrt', 0.1, 9),
   sigmoid: [...unary('sigmoid', -6, 6), tails('sigmoid')],
   silu: [...unary('silu', -6, 6), tails('silu')],
+  siluFast: [{ name: '[2,3]', inputs: { a: real([2, 3], -6, 6) }, build: (g, { a }) => g.siluFast(a!), wrt: [] }],
   ...shapeCases,
   reduceSum: [
     ...reductions.map((axes) => ({
@@ -322,7 +340,7 @@ export const OP_CASES: Readonly<Record<OpName, readonly OpCase[]>> = {
   cachedAttention: cached('attended'),
   cachedRows: [...cached('keys'), ...cached('values')].map((c, i) => ({
     ...c,
-    name: `${i < 3 ? 'keys' : 'values'}, ${c.name}`,
+    name: `${i < 5 ? 'keys' : 'values'}, ${c.name}`,
   })),
   quantizedLinear: STORED.map(({ name, tensors }) => ({
     name,

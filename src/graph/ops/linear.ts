@@ -1,7 +1,7 @@
 import { sizeOf } from '../../tensor/tensor.ts';
 import type { Builder } from '../builder.ts';
 import type { TensorType, Value } from '../graph.ts';
-import type { Op } from '../op.ts';
+import type { Emitter, Op } from '../op.ts';
 import { broadcastShape, broadcastStrides, walk } from '../shapes.ts';
 
 /** Attributes of {@link matMul}. */
@@ -25,7 +25,12 @@ export const matMul: Op<MatMulAttrs> = {
     wanted[0] ? matMulGradA(g, dy, a!, b!, attrs) : undefined,
     wanted[1] ? matMulGradB(g, dy, a!, b!, attrs) : undefined,
   ],
-  emit: (e, [a, b], { transA, transB, alpha }, [ta, tb]) => {
+  emit: (e, [a, b], { transA, transB, alpha }, [ta, tb], out) => {
+    if (e.device === 'cpu' && transA && !transB && narrow(out, ta!, tb!)) {
+      return e.node('Transpose', [emitTurned(e, [a!, b!], alpha, [ta!, tb!], out)], {
+        perm: swapLast(out.shape.length),
+      });
+    }
     const flags = { transA: transA ? 1 : 0, transB: transB ? 1 : 0, alpha: { float: alpha } };
     if (ta!.shape.length === 2 && tb!.shape.length === 2) return e.node('Gemm', [a!, b!], flags);
     if (e.device === 'cpu') return e.node('FusedMatMul', [a!, b!], flags, 'com.microsoft');
@@ -58,6 +63,27 @@ export const matMul: Op<MatMulAttrs> = {
     return result;
   },
 };
+
+/** Whether A^T B has far fewer columns than rows. */
+function narrow(out: TensorType, a: TensorType, b: TensorType): boolean {
+  const rank = out.shape.length;
+  return out.shape.at(-1)! * 4 <= out.shape.at(-2)! && a.shape.length === rank && b.shape.length === rank;
+}
+
+/**
+ * A^T B as the transpose of B^T A: MLAS packs a transposed left matrix element by element, which costs as much as the product where the
+ * product is narrow (the gradients of LoRA's B and of attention's keys and values), and little when the smaller matrix stands there.
+ */
+function emitTurned(
+  e: Emitter,
+  [a, b]: readonly [string, string],
+  alpha: number,
+  [ta, tb]: readonly [TensorType, TensorType],
+  out: TensorType,
+): string {
+  const shape = [...out.shape.slice(0, -2), out.shape.at(-1)!, out.shape.at(-2)!];
+  return matMul.emit(e, [b, a], { transA: true, transB: false, alpha }, [tb, ta], { ...out, shape });
+}
 
 function matrix({ shape }: TensorType, trans: boolean): [rows: number, columns: number] {
   const rows = shape.at(-2);

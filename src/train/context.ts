@@ -32,4 +32,6 @@ export interface RunContext {
   readonly facts: FrozenFacts;
   readonly origins: Readonly<Record<string, string>>;
   readonly isResumed: boolean;
+  /** What is to be known about this start of the run, beside what is to be known about the data. */
+  readonly warnings: readonly { readonly code: string; readonly message: string }[];
 }

@@ -1,7 +1,7 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { TunesmithError } from '../errors/index.ts';
 import {
   type Appender,
-  fileExists,
   folderExists,
   listFolder,
   makeFolder,
@@ -34,11 +34,24 @@ import { trainedTensors } from './names.ts';
 import { answerSamples, samplePrompts } from './samples.ts';
 import { initialState, type OptimizerState } from './step.ts';
 
-/** Runs a prepared run to its end or to its interruption: the folder, the loop, the report. Yields what it writes to events.jsonl. */
+/**
+ * Runs a prepared run to its end or to its interruption: the folder, the loop, the report. Yields what it writes to events.jsonl; the last
+ * event is `done` unless the run was interrupted, and then it can be resumed.
+ */
 export async function* executeRun(run: RunContext, signal: AbortSignal): AsyncGenerator<TrainEvent> {
-  if (!folderExists(run.path) || !fileExists(join(run.path, 'config.json'))) writeRunFolder(run);
+  if (!run.isResumed) await writeRunFolder(run);
+  try {
+    yield* runFrom(run, signal);
+  } catch (error) {
+    // Before the first step and after the last one nothing need be saved: it is measured again.
+    if (!signal.aborted || error !== signal.reason) throw error;
+  }
+}
+
+async function* runFrom(run: RunContext, signal: AbortSignal): AsyncGenerator<TrainEvent> {
   removePartials(run.path);
   removePartials(join(run.path, 'checkpoints'));
+  for (const name of ['best', 'last']) recoverFolder(join(run.path, name));
   const state = initialState(run.net);
   const checkpoint = run.isResumed ? newestCheckpoint(run.path) : undefined;
   const progress = checkpoint === undefined ? await firstProgress(run, signal) : resume(run, state, checkpoint);
@@ -46,8 +59,9 @@ export async function* executeRun(run: RunContext, signal: AbortSignal): AsyncGe
   const board = run.frozen.config.output.log === 'tensorboard' ? openBoard(run.path, progress.step) : undefined;
   try {
     const record = createRecorder(log, progress.eventBytes, board);
+    const warnings = [...(checkpoint === undefined ? run.dataset.warnings : []), ...run.warnings];
     if (checkpoint !== undefined) yield record.write({ type: 'checkpoint', step: progress.step, path: checkpoint });
-    else yield* run.dataset.warnings.map((warning) => record.write({ type: 'warning', ...warning }));
+    yield* warnings.map((warning) => record.write({ type: 'warning', ...warning }));
     const hooks = createHooks(run, state, progress, record);
     const examples = run.dataset.train.map(({ example }) => example);
     const loop = trainLoop(run.net, state, examples, run.frozen.loop, hooks, progress, signal);
@@ -93,13 +107,20 @@ function createRecorder(log: Appender, bytes: number, board: TensorboardWriter |
   };
 }
 
-function writeRunFolder({ path, frozen, facts, origins, dataset }: RunContext): void {
-  makeFolder(join(path, 'checkpoints'));
+/** A run's folder is there whole or not at all, so that a run can be resumed from the moment at which it has one. @throws RUN_EXISTS */
+async function writeRunFolder({ path, frozen, facts, origins, dataset }: RunContext): Promise<void> {
+  if (folderExists(path)) throw new TunesmithError('RUN_EXISTS', { file: path, message: 'is there already.' });
   const { train, select, report, files } = dataset;
   const counts = { train: train.length, select: select.length, report: report.length };
   const data = { files, counts, splitSeed: frozen.config.train.seed };
-  writeAtomic(join(path, 'data.json'), `${JSON.stringify(data, null, 2)}\n`);
-  writeAtomic(join(path, 'config.json'), `${JSON.stringify({ ...frozen.config, frozen: facts, origins }, null, 2)}\n`);
+  const config = { ...frozen.config, frozen: facts, origins };
+  makeFolder(dirname(path));
+  await writeFolderAtomic(path, (folder) => {
+    makeFolder(join(folder, 'checkpoints'));
+    writeAtomic(join(folder, 'data.json'), `${JSON.stringify(data, null, 2)}\n`);
+    writeAtomic(join(folder, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
+    writeAtomic(join(folder, 'events.jsonl'), '');
+  });
 }
 
 /** A run begins with the base model's loss on the reporting rows. */
@@ -117,7 +138,6 @@ async function firstProgress(run: RunContext, signal: AbortSignal): Promise<Prog
 }
 
 function resume(run: RunContext, state: OptimizerState, checkpoint: string): Progress {
-  for (const name of ['best', 'last']) recoverFolder(join(run.path, name));
   restoreCheckpoint(checkpoint, run.net, state);
   return readProgress(checkpoint);
 }

@@ -99,7 +99,9 @@ export async function prepareRun(request: RunRequest, around: Surroundings): Pro
     const dropout =
       spec !== undefined && spec.dropout > 0 ? { share: spec.dropout, seed: config.train.seed } : undefined;
     const net = createNetwork({ engine, base, adapter, weights: config.weights.kind, keep: memory.keep, dropout });
-    const plan = await makePlan(net, dataset, frozen, [], () => performance.now());
+    const versions = { tunesmith: around.version, node: process.version };
+    const warnings = old === undefined ? [] : versionWarnings(old.facts.versions, versions);
+    const plan = await makePlan(net, dataset, frozen, warnings, () => performance.now());
     if (old === undefined) requireDisk(plan, path);
     const facts: FrozenFacts = {
       base: { path: request.base.path, hubId: request.base.hubId, sha256 },
@@ -107,7 +109,7 @@ export async function prepareRun(request: RunRequest, around: Surroundings): Pro
       maxLength: dataset.maxLength,
       memory,
       threads,
-      versions: { tunesmith: around.version, node: process.version },
+      versions,
     };
     const origins = request.kind === 'start' ? request.origins : {};
     const context: RunContext = {
@@ -123,12 +125,23 @@ export async function prepareRun(request: RunRequest, around: Surroundings): Pro
       facts,
       origins,
       isResumed: old !== undefined,
+      warnings,
     };
     return { plan, path, start: (signal) => executeRun(context, signal), close: () => engine.close() };
   } catch (error) {
     await engine.close();
     throw error;
   }
+}
+
+/** Bits hold for the same versions only. */
+function versionWarnings(then: FrozenFacts['versions'], now: FrozenFacts['versions']): RunContext['warnings'] {
+  return (['tunesmith', 'node'] as const)
+    .filter((name) => then[name] !== now[name])
+    .map((name) => ({
+      code: 'RUN_VERSION',
+      message: `the run was started by ${name} ${then[name]} and goes on with ${now[name]}: the last digits may differ.`,
+    }));
 }
 
 /** The data section in its long form. */

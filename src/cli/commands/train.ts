@@ -1,4 +1,4 @@
-import { basename, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { TunesmithError } from '../../errors/index.ts';
 import { readJson } from '../../io/files.ts';
@@ -48,9 +48,12 @@ export const train = defineCommand({
         terminal.emit({ type: 'plan', ...run.plan });
         return 0;
       }
+      // Nothing is written yet, so there is nothing to resume.
+      signal.throwIfAborted();
       const watched = await watchRun(run, context);
-      if (signal.aborted) {
-        terminal.say(`Saved. It goes on with: tunesmith train --resume ${basename(run.path)}`);
+      if (watched.done === undefined) {
+        const name = resolve(dirname(run.path)) === resolve(RUNS) ? basename(run.path) : run.path;
+        terminal.say(`Saved. It goes on with: tunesmith train --resume ${name}`);
         return INTERRUPTED;
       }
       terminal.print(summaryText(run, watched, terminal.columns));

@@ -38,12 +38,13 @@ interface ExactSession extends GenerationSession {
   readonly base: BaseHandles;
 }
 
-function randomModel(engine: Engine): ExactSession & { readonly adapter: AdapterHandles } {
-  const { hiddenSize: d, vocabSize } = CONFIG;
-  const spec = resolveAdapter(CONFIG, { rank: 3, alpha: 6, dropout: 0, targets: ['q_proj', 'v_proj', 'down_proj'] });
-  const layers = Array.from({ length: CONFIG.layers }, (_, i) => ({
+function randomModel(engine: Engine, headDim = 8): ExactSession & { readonly adapter: AdapterHandles } {
+  const config = { ...CONFIG, headDim };
+  const { hiddenSize: d, vocabSize } = config;
+  const spec = resolveAdapter(config, { rank: 3, alpha: 6, dropout: 0, targets: ['q_proj', 'v_proj', 'down_proj'] });
+  const layers = Array.from({ length: config.layers }, (_, i) => ({
     ...Object.fromEntries(
-      llamaModules(CONFIG).map((m) => [
+      llamaModules(config).map((m) => [
         `${m.module}.weight`,
         normal(engine, [m.out, m.in], `${m.module}${i}`, m.in ** -0.5),
       ]),
@@ -52,7 +53,7 @@ function randomModel(engine: Engine): ExactSession & { readonly adapter: Adapter
     'post_attention_layernorm.weight': normal(engine, [d], `n2${i}`, 0.1, 1),
   }));
   const base: BaseHandles = {
-    config: CONFIG,
+    config,
     embed: normal(engine, [vocabSize, d], 'embed', 1),
     norm: normal(engine, [d], 'norm', 0.1, 1),
     head: normal(engine, [vocabSize, d], 'head', 0.3),
@@ -60,7 +61,7 @@ function randomModel(engine: Engine): ExactSession & { readonly adapter: Adapter
   };
   const adapters = spec.modules.map((modules, i) =>
     Object.fromEntries(
-      llamaModules(CONFIG)
+      llamaModules(config)
         .filter((m) => modules.has(m.module))
         .flatMap((m) => [
           [`${m.module}.lora_A.weight`, normal(engine, [3, m.in], `A${m.module}${i}`, 0.3)],
@@ -73,24 +74,26 @@ function randomModel(engine: Engine): ExactSession & { readonly adapter: Adapter
 
 /** Logits after each token, without a cache: the layer programs as training runs them. */
 async function uncached({ engine, base, adapter }: ExactSession, ids: number[]): Promise<Float32Array[]> {
+  const { config } = base;
   const n = ids.length;
+  const half = config.headDim / 2;
   const { cos, sin } = ropeTables(
-    CONFIG,
+    config,
     Int32Array.from(ids, (_, i) => i),
   );
-  const tables = { cos: engine.upload(f32(cos, [n, 4])), sin: engine.upload(f32(sin, [n, 4])) };
-  const d = CONFIG.hiddenSize;
+  const tables = { cos: engine.upload(f32(cos, [n, half])), sin: engine.upload(f32(sin, [n, half])) };
+  const d = config.hiddenSize;
   const embed = engine.compile(
-    forwardProgram((g) => g.gather(g.input('embed', [CONFIG.vocabSize, d]), g.input('ids', [n], 'i32'))),
+    forwardProgram((g) => g.gather(g.input('embed', [config.vocabSize, d]), g.input('ids', [n], 'i32'))),
   );
   let x = engine.run(embed, { embed: base.embed, ids: engine.upload(i32(ids, [n])) }).y!;
   for (const [i, weights] of base.layers.entries()) {
     const layer = engine.compile(
       forwardProgram((g) =>
         llamaLayer(g, g.input('x', [n, d]), {
-          config: CONFIG,
+          config: config,
           layout: { tokens: n, rows: 1, length: n, dense: true },
-          linear: loraLinear(g, llamaModules(CONFIG), {
+          linear: loraLinear(g, llamaModules(config), {
             adapted: adapter?.spec.modules[i] ?? new Map(),
             dropout: false,
           }),
@@ -102,14 +105,14 @@ async function uncached({ engine, base, adapter }: ExactSession, ids: number[]):
   const head = engine.compile(
     forwardProgram((g) =>
       g.matMul(
-        g.rmsNorm(g.input('x', [n, d]), g.input('norm', [d]), CONFIG.rmsNormEps),
-        g.input('head', [CONFIG.vocabSize, d]),
+        g.rmsNorm(g.input('x', [n, d]), g.input('norm', [d]), config.rmsNormEps),
+        g.input('head', [config.vocabSize, d]),
         { transB: true },
       ),
     ),
   );
   const logits = await engine.read(engine.run(head, { x, norm: base.norm, head: base.head }).y!);
-  return ids.map((_, i) => (logits.data as Float32Array).subarray(i * CONFIG.vocabSize, (i + 1) * CONFIG.vocabSize));
+  return ids.map((_, i) => (logits.data as Float32Array).subarray(i * config.vocabSize, (i + 1) * config.vocabSize));
 }
 
 function expectClose(actual: Float32Array, expected: Float32Array): void {
@@ -128,8 +131,12 @@ const ENGINES = {
 } as const;
 
 describe.each(Object.entries(ENGINES))('the decoder on %s', (_name, open) => {
-  it.each(['base', 'adapter'] as const)('gives the logits of the forward pass without a cache (%s)', async (kind) => {
-    const model = randomModel(await open());
+  it.each([
+    ['base', 8],
+    ['adapter', 8],
+    ['adapter', 16], // heads of 16 are turned inside the attention
+  ] as const)('gives the logits of the forward pass without a cache (%s, heads of %i)', async (kind, headDim) => {
+    const model = randomModel(await open(), headDim);
     const session = kind === 'base' ? { engine: model.engine, base: model.base } : model;
     const decoder = createDecoder(session);
     const prompts = [ids(20, 1), ids(3, 5), ids(17, 9)];

@@ -1,5 +1,12 @@
 // Shape legend: B rows of the cache, L new tokens of each, N = B * L, C capacity, D model width, V vocabulary, G key/value heads, K head width
-import { type Builder, createBuilder, finishGraph, type Graph, type Value } from '../graph/index.ts';
+import {
+  type Builder,
+  type CachedAttention,
+  createBuilder,
+  finishGraph,
+  type Graph,
+  type Value,
+} from '../graph/index.ts';
 import type { StoredTensor } from '../io/stored.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { type Linear, llamaLayer, llamaModules } from '../model/llama.ts';
@@ -23,6 +30,8 @@ export interface WeightSource {
   embed(g: Builder, ids: Value): Value;
   /** The base model's linear modules of one layer; `g` names its inputs after the layer. */
   linear(g: Builder, layer: number): Linear;
+  /** Operators that a layer uses in place of the usual ones. */
+  overrides?(g: Builder): Partial<Builder>;
   /** Logits [B, V] of normalised hidden states [B, D]. */
   head(g: Builder, hidden: Value): Value;
 }
@@ -49,6 +58,7 @@ export function storedWeights(config: ModelConfig, tensors: ReadonlyMap<string, 
     return tensor;
   };
   return {
+    overrides: (g) => ({ silu: g.siluFast }),
     embed: (g, ids) => g.quantizedRows(ids, { tensors: [stored(EMBED)] }),
     linear: (g, layer) => (module, x) => {
       const members = (GROUPS.find((group) => group.includes(module)) ?? [module]).map((member) => ({
@@ -89,16 +99,16 @@ export function decoderProgram(
   const { rows, length } = shape;
   const tokens = rows * length;
   const g = createBuilder();
-  const positions = g.input('positions', [tokens], 'i32');
-  const table = (name: string) => g.gather(g.input(name, [shape.capacity, config.headDim / 2]), positions);
-  const shared: Readonly<Record<string, Value>> = { cos: table('cos'), sin: table('sin') };
+  const rotation = rotationOf(g, config, shape);
 
   const outputs: Record<string, Value> = {};
   let x_ND = weights.embed(g, g.input('ids', [tokens], 'i32'));
   for (let layer = 0; layer < config.layers; layer++) {
     const own: Builder = {
       ...g,
-      input: (name, ...type) => shared[name] ?? g.input(`layers.${layer}.${name}`, ...type),
+      ...weights.overrides?.(g),
+      ...rotation.overrides,
+      input: (name, ...type) => rotation.inputs[name] ?? g.input(`layers.${layer}.${name}`, ...type),
     };
     const adaptedHere = adapted?.[layer] ?? new Map<string, LoraModule>();
     const linear = loraLinear(own, llamaModules(config), {
@@ -110,12 +120,31 @@ export function decoderProgram(
       config,
       layout: { tokens, rows, length, dense: true },
       linear,
-      attend: (qkv) => attendCached(g, qkv, { config, shape, layer, outputs }),
+      attend: (qkv) => attendCached(g, qkv, { config, shape, layer, outputs, rotary: rotation.rotary }),
     });
   }
   const wanted = length === 1 ? x_ND : g.gather(x_ND, g.input('pick', [rows], 'i32'));
   const normed = g.rmsNorm(wanted, g.input('norm', [config.hiddenSize]), config.rmsNormEps);
   return finishGraph(g, { logits: weights.head(g, normed), ...outputs });
+}
+
+/** How q and k are turned: by the attention itself where it can (heads of a multiple of 16), else before it. */
+function rotationOf(
+  g: Builder,
+  config: ModelConfig,
+  { rows, length, capacity }: ProgramShape,
+): {
+  readonly rotary: CachedAttention['rotary'];
+  readonly overrides: Partial<Builder>;
+  readonly inputs: Readonly<Record<string, Value>>;
+} {
+  const half = config.headDim / 2;
+  const cos = g.input('cos', [capacity, half]);
+  const sin = g.input('sin', [capacity, half]);
+  if (config.headDim % 16 === 0) return { rotary: { cos, sin }, overrides: { rope: (x) => x }, inputs: { cos, sin } };
+  const positions = g.input('positions', [rows * length], 'i32');
+  const inputs = { cos: g.gather(cos, positions), sin: g.gather(sin, positions) };
+  return { rotary: undefined, overrides: {}, inputs };
 }
 
 function attendCached(
@@ -126,6 +155,7 @@ function attendCached(
     readonly shape: ProgramShape;
     readonly layer: number;
     readonly outputs: Record<string, Value>;
+    readonly rotary: CachedAttention['rotary'];
   },
 ): Value {
   const { heads, kvHeads, headDim } = at.config;
@@ -141,6 +171,7 @@ function attendCached(
       values: g.input(`values.${at.layer}`, cache),
       last: g.input('last', [rows], 'i32'),
       total: g.input('total', [1], 'i32'),
+      rotary: at.rotary,
     },
     { heads, kvHeads },
   );

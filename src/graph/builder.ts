@@ -30,6 +30,7 @@ export interface Builder {
   sqrt(a: Value): Value;
   sigmoid(a: Value): Value;
   silu(a: Value): Value;
+  siluFast(a: Value): Value;
   reshape(a: Value, shape: Shape): Value;
   transpose(a: Value, perm: readonly number[]): Value;
   slice(a: Value, attrs: { axis: number; start: number; end: number }): Value;
@@ -63,6 +64,7 @@ export interface CachedAttention {
   readonly values: Value;
   readonly last: Value;
   readonly total: Value;
+  readonly rotary?: { readonly cos: Value; readonly sin: Value } | undefined;
 }
 
 /** What was attended to, and the caches with the new rows in their places. */
@@ -106,6 +108,7 @@ export function createBuilder(): Builder {
     sqrt: (a) => push('sqrt', [a], {}),
     sigmoid: (a) => push('sigmoid', [a], {}),
     silu: (a) => push('silu', [a], {}),
+    siluFast: (a) => push('siluFast', [a], {}),
     reshape: (a, shape) => (sameShape(a.shape, shape) ? a : push('reshape', [a], { shape })),
     transpose: (a, perm) => push('transpose', [a], { perm }),
     slice: (a, attrs) => (attrs.start === 0 && attrs.end === a.shape[attrs.axis] ? a : push('slice', [a], attrs)),
@@ -127,12 +130,14 @@ export function createBuilder(): Builder {
     permuteRows: (x, m) => push('permuteRows', [x, m.index, m.valid, m.inverse, m.inverseValid], {}),
     quantizedLinear: (x, matrix) => push('quantizedLinear', [x], matrix),
     quantizedRows: (index, matrix) => push('quantizedRows', [index], matrix),
-    cachedAttention: ({ q, k, v, keys, values, last, total }, attrs) => {
-      const attended = push('cachedAttention', [q, k, v, keys, values, last, total], attrs);
+    cachedAttention: ({ q, k, v, keys, values, last, total, rotary }, attrs) => {
+      const tables = rotary === undefined ? [] : [rotary.cos, rotary.sin];
+      const { kvHeads } = attrs;
+      const attended = push('cachedAttention', [q, k, v, keys, values, last, total, ...tables], attrs);
       return {
         attended,
-        keys: push('cachedRows', [attended, k, keys, last], { which: 'keys' }),
-        values: push('cachedRows', [attended, v, values, last], { which: 'values' }),
+        keys: push('cachedRows', [attended, k, keys, last, ...tables], { which: 'keys', kvHeads }),
+        values: push('cachedRows', [attended, v, values, last], { which: 'values', kvHeads }),
       };
     },
   };

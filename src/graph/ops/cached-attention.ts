@@ -12,6 +12,7 @@ export interface CachedAttentionAttrs {
  * Causal attention of new tokens over a cache and themselves, for generation. Inputs: q [B, L, H*K], k and v [B, L, G*K], keys and values
  * [B, G, C, K], last [B] i32 (position of each row's last new token), total [1] i32 (largest `last`, plus 1). The output is [B, L, H*K]; the caches
  * with the new rows in their places are {@link cachedRows} of it. More than one new token after cached ones is for B = 1 only.
+ * With cos and sin [P, K/2] of positions 0 .. P-1 as further inputs, q and k are turned by their positions first, in the half-split layout.
  */
 export const cachedAttention: Op<CachedAttentionAttrs> = {
   shape: ([q, k, _v, keys], { heads, kvHeads }) => {
@@ -26,15 +27,16 @@ export const cachedAttention: Op<CachedAttentionAttrs> = {
   },
   vjp: 'inference-only',
   emit: (e, inputs, { heads, kvHeads }) => {
-    const attrs = { num_heads: heads, kv_num_heads: kvHeads };
+    const attrs = { num_heads: heads, kv_num_heads: kvHeads, do_rotary: inputs.length > 7 ? 1 : 0 };
     return e.node('GroupQueryAttention', inputs, attrs, 'com.microsoft', ['.keys', '.values']);
   },
   reference: (inputs, { heads, kvHeads }, out) => {
-    const [q, k, v, keys, values, last] = inputs;
+    const [given, k, v, keys, values, last, , ...tables] = inputs;
+    const q = turned(given!, heads, last!, tables);
     const [rows, length] = out.shape as [number, number, number];
     const width = out.shape[2]! / heads;
     const capacity = keys!.shape[2]!;
-    const allKeys = withRows(keys!, k!, last!);
+    const allKeys = withRows(keys!, turned(k!, kvHeads, last!, tables), last!);
     const allValues = withRows(values!, v!, last!);
     const result = new Float64Array(sizeOf(out.shape));
     for (let b = 0; b < rows; b++) {
@@ -44,7 +46,7 @@ export const cachedAttention: Op<CachedAttentionAttrs> = {
           const at = ((b * length + i) * heads + h) * width;
           const from = (b * kvHeads + Math.floor((h * kvHeads) / heads)) * capacity * width;
           attendOne(
-            q!.data.subarray(at, at + width),
+            q.data.subarray(at, at + width),
             allKeys,
             allValues,
             from,
@@ -59,15 +61,17 @@ export const cachedAttention: Op<CachedAttentionAttrs> = {
 };
 
 /**
- * The cache of keys or values after {@link cachedAttention}: inputs are its output, the new rows k or v, the cache, and last.
+ * The cache of keys or values after {@link cachedAttention}: inputs are its output, the new rows k or v, the cache, last and, where the keys are
+ * to be turned, cos and sin.
  * An engine may write the result over the cache.
  */
-export const cachedRows: Op<{ readonly which: 'keys' | 'values' }> = {
+export const cachedRows: Op<{ readonly which: 'keys' | 'values'; readonly kvHeads: number }> = {
   shape: ([_attended, _rows, cache]) => cache!,
   vjp: 'inference-only',
   inPlace: 2,
   emit: (_e, [attended], { which }) => `${attended}.${which}`,
-  reference: ([_attended, rows, cache, last]) => withRows(cache!, rows!, last!),
+  reference: ([_attended, rows, cache, last, ...tables], { kvHeads }) =>
+    withRows(cache!, turned(rows!, kvHeads, last!, tables), last!),
 };
 
 /** Softmax-weighted values of one query over the first `visible` rows of one head. */
@@ -92,6 +96,26 @@ function attendOne(
   for (let j = 0; j < visible; j++) {
     for (let d = 0; d < width; d++) out[d]! += (weights[j]! / sum) * values[from + j * width + d]!;
   }
+}
+
+/** Rows x [B, L, heads * K] turned by their positions; x itself where there are no tables. */
+function turned(x: RefTensor, heads: number, last: RefTensor, [cos, sin]: readonly RefTensor[]): RefTensor {
+  if (cos === undefined || sin === undefined) return x;
+  const [rows, length, all] = x.shape as [number, number, number];
+  const width = all / heads;
+  const half = width / 2;
+  const data = new Float64Array(x.data.length);
+  for (let n = 0; n < rows * length; n++) {
+    const position = last.data[Math.floor(n / length)]! - length + 1 + (n % length);
+    for (let at = n * all; at < (n + 1) * all; at += width) {
+      for (let i = 0; i < half; i++) {
+        const [c, s] = [cos.data[position * half + i]!, sin.data[position * half + i]!];
+        data[at + i] = x.data[at + i]! * c - x.data[at + half + i]! * s;
+        data[at + half + i] = x.data[at + half + i]! * c + x.data[at + i]! * s;
+      }
+    }
+  }
+  return { shape: x.shape, data };
 }
 
 /** A copy of cache [B, G, C, K] in which the new rows [B, L, G*K] stand at the positions that end with `last`. */

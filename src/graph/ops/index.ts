@@ -24,6 +24,7 @@ export const OPS = {
   sqrt: elementwise.sqrt,
   sigmoid: elementwise.sigmoid,
   silu: elementwise.silu,
+  siluFast: elementwise.siluFast,
   reshape: shapes.reshape,
   transpose: shapes.transpose,
   slice: shapes.slice,

@@ -13,13 +13,13 @@ export const domain: Domain = {
     return prepareRun(request, around);
   },
   async *score(model, data, signal) {
-    yield* (await import('./scoring.ts')).score(model, data, signal);
+    yield* (await import('../evaluate/score.ts')).score(model, data, signal);
   },
   async tokenize(model, input, options) {
-    return (await import('./session.ts')).tokenize(model, input, options);
+    return (await import('../evaluate/answer.ts')).tokenize(model, input, options);
   },
   async openModel(model) {
-    return (await import('./session.ts')).openModel(model);
+    return (await import('../evaluate/answer.ts')).openModel(model);
   },
   async *checkEngine(signal) {
     yield* (await import('./self-test.ts')).checkEngine(signal);

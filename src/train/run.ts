@@ -24,7 +24,7 @@ export interface RunBase {
   /** A .gguf file or a folder in Hugging Face layout. */
   readonly path: string;
   /** Written to the adapter's base_model_name_or_path, so that peft finds the base. */
-  readonly hubId: string | undefined;
+  readonly hubId?: string | undefined;
 }
 
 /** What the shells know and the domain does not. */

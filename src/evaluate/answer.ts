@@ -4,11 +4,15 @@ import { generate, openStoredBase, type StoredBase } from '../generate/index.ts'
 import { type BaseHandles, uploadBase } from '../model/base.ts';
 import type { ModelSource } from '../model/source.ts';
 import { endOfTurn, renderPrompt, renderRawPrompt } from '../text/index.ts';
-import type { Domain, GenerateEvent, Prompt, Sampling } from './domain.ts';
-import { type OpenedText, openEngine, openTextOf, tokenizerOf } from './opened.ts';
+import { type OpenedText, openEngine, openTextOf, tokenizerOf } from './open.ts';
+import type { GenerateEvent, ModelRequest, ModelSession, Prompt, Sampling } from './types.ts';
 
-/** Opens a model to generate with. */
-export const openModel: Domain['openModel'] = async (model) => {
+/**
+ * Opens a model to generate with.
+ *
+ * @throws the errors of models, tokenizers and adapters
+ */
+export async function openModel(model: ModelRequest): Promise<ModelSession> {
   const opened = openTextOf(model);
   const tokenizer = tokenizerOf(opened);
   const { template, format } = opened.text;
@@ -46,7 +50,7 @@ export const openModel: Domain['openModel'] = async (model) => {
     },
     close: () => engine.close(),
   };
-};
+}
 
 /** Loads the base when it is first asked for in a precision. */
 function baseLoader(engine: Engine, { config, tensors }: ModelSource) {
@@ -72,13 +76,17 @@ function promptIds(prompt: Prompt, opened: OpenedText): number[] {
   return renderPrompt(messages, prompt.tools, { tokenizer, template });
 }
 
-/** Renders and encodes what it is given; adds nothing. */
-export const tokenize: Domain['tokenize'] = async (model, input, { addGenerationPrompt }) => {
+/** Renders and encodes what it is given; adds nothing. @throws TOKENIZER_MISSING, TEMPLATE_MISSING */
+export async function tokenize(
+  model: ModelRequest,
+  input: Prompt,
+  { addGenerationPrompt }: { readonly addGenerationPrompt: boolean },
+): Promise<{ readonly ids: readonly number[]; readonly text: string }> {
   const opened = openTextOf(model);
   const tokenizer = tokenizerOf(opened);
   const text = input.kind === 'text' ? input.text : renderText(input, opened, addGenerationPrompt);
   return { ids: tokenizer.encode(text), text };
-};
+}
 
 function renderText(
   input: Prompt & { kind: 'messages' },

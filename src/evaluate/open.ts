@@ -10,7 +10,7 @@ import { openText, specialTexts, type TextTools, type Tokenizer } from '../text/
 import { systemPrompt } from '../train/dataset.ts';
 import { chooseFormat, type TextSetup } from '../train/rows.ts';
 import { normalisedData, readFrozen, requireSameBase } from '../train/run.ts';
-import type { ModelRequest } from './domain.ts';
+import type { ModelRequest } from './types.ts';
 
 /** A model's files and its text, before any weight is read. */
 export interface OpenedText {
@@ -79,8 +79,8 @@ export async function openWeights(model: ModelRequest, source: ModelSource): Pro
 export async function openEngine(model: ModelRequest, source: ModelSource): Promise<OpenedEngine> {
   const peft = model.adapter === undefined ? undefined : openPeft(model.adapter, source.config);
   if (peft?.baseHash !== undefined) requireSameBase(peft.baseHash, await baseHash(source), source.path);
-  const device = model.compute.device === 'webgpu' ? 'webgpu' : 'cpu';
-  const engine = openOrt({ device, threads: model.compute.threads ?? availableParallelism(), optimize: 'on' });
+  const device = model.compute?.device === 'webgpu' ? 'webgpu' : 'cpu';
+  const engine = openOrt({ device, threads: model.compute?.threads ?? availableParallelism(), optimize: 'on' });
   try {
     const adapter = peft && uploadAdapter(engine, source.config, peft.spec, peft.tensors);
     return { engine, adapter };

@@ -2,11 +2,20 @@ import { assertNoErrors, prepareExamples } from '../data/index.ts';
 import { exampleLosses } from '../train/evaluate-loss.ts';
 import { createNetwork } from '../train/network.ts';
 import { rowRenderer } from '../train/rows.ts';
-import type { Domain } from './domain.ts';
-import { openTextOf, openWeights, rowsFor } from './opened.ts';
+import { openTextOf, openWeights, rowsFor } from './open.ts';
+import type { ModelRequest, ScoreEvent } from './types.ts';
 
-/** Scores rows: the examples of a row (several, where the template rewrites history) are summed. */
-export const score: Domain['score'] = async function* (model, data, signal) {
+/**
+ * -log p of the supervised tokens of each row, in nats; the examples of a row (several, where the template rewrites history) are summed.
+ * Adds no end of sequence, and a BOS only where the tokenizer does.
+ *
+ * @throws the errors of models, adapters and data
+ */
+export async function* score(
+  model: ModelRequest,
+  data: readonly string[],
+  signal: AbortSignal = new AbortController().signal,
+): AsyncGenerator<ScoreEvent> {
   const opened = openTextOf(model);
   const { rows } = await rowsFor(opened, data);
   const render = rowRenderer(opened.text, 'score');
@@ -37,4 +46,4 @@ export const score: Domain['score'] = async function* (model, data, signal) {
   } finally {
     await engine.close();
   }
-};
+}

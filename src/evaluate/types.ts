@@ -1,0 +1,77 @@
+import type { Message, Tool } from '../text/index.ts';
+import type { RunConfig } from '../train/config.ts';
+
+/** A model to open: everything is a path. */
+export interface ModelRequest {
+  /** A .gguf file or a folder in Hugging Face layout; for a run of full weights its folder of weights. */
+  readonly path: string;
+  /** The hub id of the base, where it is known. */
+  readonly hubId?: string | undefined;
+  /** A PEFT adapter folder. */
+  readonly adapter?: string | undefined;
+  /** The run that the model is, whose frozen choices (system prompt, format, template clock) hold. */
+  readonly run?: string | undefined;
+  readonly compute?: {
+    readonly device?: RunConfig['compute']['device'];
+    readonly threads?: number;
+    readonly memory?: string;
+  };
+}
+
+/** Something to answer or to continue. */
+export type Prompt =
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'messages'; readonly messages: readonly Message[]; readonly tools?: readonly Tool[] };
+
+/** How tokens are chosen. */
+export interface Sampling {
+  readonly maxTokens: number;
+  /** 0 is greedy. */
+  readonly temperature: number;
+  readonly topK?: number;
+  readonly topP?: number;
+  readonly minP?: number;
+  readonly repetitionPenalty?: number;
+  readonly seed: number;
+  readonly stop: readonly string[];
+  readonly precision: 'exact' | 'fast';
+}
+
+/** What generation reports: pieces of text as they come, and each prompt's result. */
+export type GenerateEvent =
+  | { readonly type: 'token'; readonly index: number; readonly text: string }
+  | {
+      readonly type: 'result';
+      readonly index: number;
+      readonly text: string;
+      readonly ids: readonly number[];
+      readonly stop: 'eot' | 'string' | 'length';
+      readonly promptTokens: number;
+      readonly tokens: number;
+      readonly tokensPerSecond: number;
+    };
+
+/** An open model. Base and adapter are switched per call, without loading the base again. */
+export interface ModelSession {
+  readonly hasAdapter: boolean;
+  /** `chat` where the model has a chat template and its run was not trained on raw text. */
+  readonly format: 'chat' | 'raw';
+  /** The system prompt that the model was trained with, which conversations without one get. */
+  readonly system: string | undefined;
+  generate(
+    prompts: readonly Prompt[],
+    options: Sampling & {
+      /** Without the adapter. */
+      readonly base?: boolean;
+      /** Number of the first prompt, for draws that do not depend on how a file is cut into calls. */
+      readonly firstIndex?: number;
+      readonly signal: AbortSignal;
+    },
+  ): AsyncIterable<GenerateEvent>;
+  close(): Promise<void>;
+}
+
+/** A line of `score`. nll is a sum over supervised tokens, in nats. */
+export type ScoreEvent =
+  | { readonly type: 'row'; readonly row: number; readonly nll: number; readonly tokens: number }
+  | { readonly type: 'total'; readonly nll: number; readonly tokens: number; readonly perplexity: number };

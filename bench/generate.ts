@@ -95,7 +95,7 @@ function openOurs(precision: 'fast' | 'exact', path: string, threads: number): C
       const times: number[] = [];
       for (let i = 0; i < decode; i++) {
         start = performance.now();
-        id = argmax(await decoder.step(cache, [{ id, position: context + i }]));
+        id = (await decoder.stepGreedy(cache, [{ id, position: context + i }]))[0]!;
         times.push(performance.now() - start);
       }
       decoder.release(cache);
@@ -117,7 +117,7 @@ async function warm(
   if (warmed.has(key)) return;
   warmed.add(key);
   await decoder.prefill(cache, new Array<number>(Math.min(context, 512)).fill(1));
-  await decoder.step(cache, [{ id: 1, position: 1 }]);
+  await decoder.stepGreedy(cache, [{ id: 1, position: 1 }]);
 }
 
 /** Brings node-llama-cpp and its prebuilt library through npm; nothing is built or downloaded besides. */

@@ -65,6 +65,12 @@ export interface Cache {
   readonly values: readonly Handle[];
 }
 
+/** The newest token of a row. */
+export interface NextToken {
+  readonly id: number;
+  readonly position: number;
+}
+
 /** Runs a model over new tokens and a cache. */
 export interface Decoder {
   readonly config: ModelConfig;
@@ -72,7 +78,9 @@ export interface Decoder {
   /** Runs a whole prompt into a cache of one row; returns the logits [V] after its last token. */
   prefill(cache: Cache, ids: readonly number[]): Promise<Float32Array>;
   /** Runs one token of each row, which stands at the given position; returns the logits [B, V]. */
-  step(cache: Cache, tokens: readonly { readonly id: number; readonly position: number }[]): Promise<Float32Array>;
+  step(cache: Cache, tokens: readonly NextToken[]): Promise<Float32Array>;
+  /** As {@link Decoder.step}, but returns the most likely next token of each row [B]. */
+  stepGreedy(cache: Cache, tokens: readonly NextToken[]): Promise<Float32Array>;
   /** Copies a cache of one row into a row of another of the same capacity. */
   copyRow(source: Cache, target: Cache, row: number): void;
   release(cache: Cache): void;
@@ -111,7 +119,7 @@ export function createDecoder({ engine, base, adapter }: GenerationSession): Dec
   const weights = weightInputs(base, adapter);
 
   const programFor = (shape: ProgramShape): Program => {
-    const key = `${shape.rows}|${shape.length}|${shape.capacity}`;
+    const key = `${shape.rows}|${shape.length}|${shape.capacity}|${shape.output}`;
     const program = programs.get(key) ?? engine.compile(decoderProgram(config, shape, source, adapter?.spec.modules));
     programs.set(key, program);
     return program;
@@ -123,13 +131,17 @@ export function createDecoder({ engine, base, adapter }: GenerationSession): Dec
     return known;
   };
 
-  const run = async (cache: Cache, length: number, feed: Feed): Promise<Float32Array> => {
-    const program = programFor({ rows: cache.rows, length, capacity: cache.capacity });
+  const run = async (cache: Cache, length: number, feed: Feed, output: ProgramShape['output']) => {
+    const program = programFor({ rows: cache.rows, length, capacity: cache.capacity, output });
     const fed = uploadFeed(engine, feed);
     const { inputs, into } = cacheArguments(cache);
-    const { logits } = engine.run(program, { ...weights, ...tablesFor(cache.capacity), ...fed, ...inputs }, into);
-    const result = engine.read(logits!);
-    engine.release(logits!, ...Object.values(fed));
+    const { [output]: made } = engine.run(
+      program,
+      { ...weights, ...tablesFor(cache.capacity), ...fed, ...inputs },
+      into,
+    );
+    const result = engine.read(made!);
+    engine.release(made!, ...Object.values(fed));
     return (await result).data as Float32Array;
   };
 
@@ -145,12 +157,13 @@ export function createDecoder({ engine, base, adapter }: GenerationSession): Dec
       let start = 0;
       for (const length of partLengths(ids.length)) {
         const part = ids.slice(start, start + length);
-        logits = await run(cache, length, partFeed(part, start, length));
+        logits = await run(cache, length, partFeed(part, start, length), 'logits');
         start += length;
       }
       return logits;
     },
-    step: (cache, tokens) => run(cache, 1, stepFeed(tokens)),
+    step: (cache, tokens) => run(cache, 1, stepFeed(tokens), 'logits'),
+    stepGreedy: (cache, tokens) => run(cache, 1, stepFeed(tokens), 'greedy'),
     copyRow: (from, to, row) => {
       const count = config.kvHeads * from.capacity * config.headDim;
       for (const which of ['keys', 'values'] as const) {
@@ -185,7 +198,7 @@ function partFeed(part: readonly number[], start: number, length: number): Feed 
   };
 }
 
-function stepFeed(tokens: readonly { readonly id: number; readonly position: number }[]): Feed {
+function stepFeed(tokens: readonly NextToken[]): Feed {
   const positions = Int32Array.from(tokens, (t) => t.position);
   return {
     ids: Int32Array.from(tokens, (t) => t.id),

@@ -1,6 +1,13 @@
 import { TunesmithError } from '../errors/index.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
-import { type Cache, capacityFor, createDecoder, type Decoder, type GenerationSession } from './decoder.ts';
+import {
+  type Cache,
+  capacityFor,
+  createDecoder,
+  type Decoder,
+  type GenerationSession,
+  type NextToken,
+} from './decoder.ts';
 import { GREEDY, type Sampling, sampleToken } from './sample.ts';
 import { createTextStream, type StopReason, type TextStream } from './stop.ts';
 
@@ -104,7 +111,9 @@ async function* answerAll(
   options: GenerateOptions,
 ): AsyncGenerator<GenerateEvent, void, void> {
   const slots = new Array<Answer | undefined>(caches.all.rows);
-  const choose = createChooser(options);
+  const sampling = { ...GREEDY, ...options.sampling };
+  const greedy = sampling.temperature === 0 && sampling.repetitionPenalty === 1;
+  const choose = createChooser(options, sampling);
   let next = 0;
   for (;;) {
     for (let slot = 0; slot < slots.length; slot++) {
@@ -121,11 +130,11 @@ async function* answerAll(
     }
     if (slots.every((answer) => answer === undefined)) return;
     options.signal?.throwIfAborted();
-    const logits = await decoder.step(caches.all, slots.map(nextInput));
-    const width = logits.length / slots.length;
+    const result = await (greedy ? decoder.stepGreedy : decoder.step)(caches.all, slots.map(nextInput));
+    const width = result.length / slots.length;
     for (const [slot, answer] of slots.entries()) {
       if (answer === undefined) continue;
-      const ended = yield* choose(answer, logits.subarray(slot * width, (slot + 1) * width));
+      const ended = yield* choose(answer, greedy ? result[slot]! : result.subarray(slot * width, (slot + 1) * width));
       if (ended) slots[slot] = undefined;
     }
   }
@@ -144,22 +153,20 @@ function begin(decoder: Decoder, prompt: readonly number[], index: number, optio
 }
 
 /** The newest token of an answer, which is not in the cache yet. An empty row computes something that nobody reads. */
-function nextInput(answer: Answer | undefined): { readonly id: number; readonly position: number } {
+function nextInput(answer: Answer | undefined): NextToken {
   if (answer === undefined) return { id: 0, position: 0 };
   return { id: answer.ids.at(-1)!, position: answer.prompt.length + answer.ids.length - 1 };
 }
 
-/** Makes the function that takes the next token of an answer, tells of it, and returns whether the answer is done. */
-function createChooser(options: GenerateOptions) {
-  const sampling = { ...GREEDY, ...options.sampling };
+/** Makes the function that takes the next token of an answer, from logits if it is not known, tells of it, and returns whether the answer is done. */
+function createChooser(options: GenerateOptions, sampling: Sampling) {
   const stopIds = new Set(options.stopIds);
-  return function* choose(answer: Answer, logits: Float32Array): Generator<GenerateEvent, boolean, void> {
+  return function* choose(answer: Answer, next: Float32Array | number): Generator<GenerateEvent, boolean, void> {
     if (answer.room <= 0) {
       yield resultOf(answer, 'length');
       return true;
     }
-    const before = sampling.repetitionPenalty === 1 ? [] : [...answer.prompt, ...answer.ids];
-    const id = sampleToken(logits, before, sampling, { prompt: answer.index, token: answer.ids.length });
+    const id = typeof next === 'number' ? next : draw(answer, next, sampling);
     answer.ids.push(id);
     const { text, stop } = extend(answer, id, stopIds.has(id));
     answer.text += text;
@@ -168,6 +175,11 @@ function createChooser(options: GenerateOptions) {
     yield resultOf(answer, stop);
     return true;
   };
+}
+
+function draw(answer: Answer, logits: Float32Array, sampling: Sampling): number {
+  const before = sampling.repetitionPenalty === 1 ? [] : [...answer.prompt, ...answer.ids];
+  return sampleToken(logits, before, sampling, { prompt: answer.index, token: answer.ids.length });
 }
 
 function extend(answer: Answer, id: number, endsTurn: boolean): { text: string; stop: StopReason | undefined } {

@@ -19,6 +19,8 @@ export interface ProgramShape {
   /** New tokens of each row: 1 when decoding; a prompt's part has 1 row. */
   readonly length: number;
   readonly capacity: number;
+  /** What comes out: logits, or the most likely token alone, which is less to carry. */
+  readonly output: 'logits' | 'greedy';
 }
 
 /** The adapted modules of each layer; nothing for the base model. */
@@ -88,7 +90,7 @@ const GROUPS: readonly (readonly string[])[] = [
 /**
  * The whole decoder over new tokens and a cache. Inputs: `ids` [N], `positions` [N], `last` [B], `total` [1], `cos` and `sin` [C, K/2] of all
  * positions, `pick` [B] (index among the N of the token whose logits are wanted; not where L is 1), `norm`, the weights, and `keys.i`, `values.i`
- * [B, G, C, K] of each layer. Outputs: `logits` [B, V], `keys.i.next`, `values.i.next`, which may be written over the caches.
+ * [B, G, C, K] of each layer. Outputs: `logits` [B, V] or `greedy` [B], `keys.i.next`, `values.i.next`, which may be written over the caches.
  */
 export function decoderProgram(
   config: ModelConfig,
@@ -125,7 +127,8 @@ export function decoderProgram(
   }
   const wanted = length === 1 ? x_ND : g.gather(x_ND, g.input('pick', [rows], 'i32'));
   const normed = g.rmsNorm(wanted, g.input('norm', [config.hiddenSize]), config.rmsNormEps);
-  return finishGraph(g, { logits: weights.head(g, normed), ...outputs });
+  const logits = weights.head(g, normed);
+  return finishGraph(g, { ...(shape.output === 'logits' ? { logits } : { greedy: g.argMax(logits) }), ...outputs });
 }
 
 /** How q and k are turned: by the attention itself where it can (heads of a multiple of 16), else before it. */

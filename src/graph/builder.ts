@@ -39,6 +39,7 @@ export interface Builder {
   /** Axes stay with length 1; negative ones count from the end. */
   reduceSum(a: Value, axes: readonly number[]): Value;
   reduceMax(a: Value, axes: readonly number[]): Value;
+  argMax(a: Value): Value;
   expand(a: Value, shape: Shape): Value;
   /** Sums a value down to a shape that broadcasts to its own: the transpose of broadcasting. */
   sumTo(a: Value, shape: Shape): Value;
@@ -117,6 +118,7 @@ export function createBuilder(): Builder {
       parts.length === 1 ? parts[0]! : push('concat', parts, { axis: axisOf(axis, parts[0]!.shape.length) }),
     reduceSum: (a, axes) => push('reduceSum', [a], { axes: axesOf(a, axes) }),
     reduceMax: (a, axes) => push('reduceMax', [a], { axes: axesOf(a, axes) }),
+    argMax: (a) => push('argMax', [a], {}),
     expand: (a, shape) => (sameShape(a.shape, shape) ? a : push('expand', [a], { shape })),
     sumTo: (a, shape) => sumTo(g, a, shape),
     softmax: (a) => push('softmax', [a], {}),

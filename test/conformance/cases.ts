@@ -258,6 +258,7 @@ export const OP_CASES: Readonly<Record<OpName, readonly OpCase[]>> = {
   sqrt: unary('sqrt', 0.1, 9),
   sigmoid: [...unary('sigmoid', -6, 6), tails('sigmoid')],
   silu: [...unary('silu', -6, 6), tails('silu')],
+  argMax: [{ name: '[2,3,50]', inputs: { a: real([2, 3, 50]) }, build: (g, { a }) => g.argMax(a!), wrt: [] }],
   siluFast: [{ name: '[2,3]', inputs: { a: real([2, 3], -6, 6) }, build: (g, { a }) => g.siluFast(a!), wrt: [] }],
   ...shapeCases,
   reduceSum: [

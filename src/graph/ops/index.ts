@@ -32,6 +32,7 @@ export const OPS = {
   concat: shapes.concat,
   reduceSum: reduce.reduceSum,
   reduceMax: reduce.reduceMax,
+  argMax: reduce.argMax,
   expand: reduce.expand,
   softmax: reduce.softmax,
   matMul: linear.matMul,

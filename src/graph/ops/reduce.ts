@@ -36,6 +36,31 @@ export const reduceMax: Op<Axes> = {
   },
 };
 
+/** Index of the first largest element along the last axis, which goes; as float32, since results are. */
+export const argMax: Op<Record<string, never>> = {
+  shape: ([a]) => ({ dtype: 'f32', shape: a!.shape.slice(0, -1) }),
+  vjp: 'integer',
+  emit: (e, [a], _attrs, [type]) => {
+    if (e.device === 'cpu') return e.node('Cast', [e.node('ArgMax', [a!], { axis: -1, keepdims: 0 })], { to: 1 });
+    // WebGPU turns no int64 into floats: the smallest index among the elements that equal the largest.
+    const width = type!.shape.at(-1)!;
+    const isLargest = e.node('GreaterOrEqual', [a!, e.node('ReduceMax', [a!, e.i64([-1])], { keepdims: 1 })]);
+    const negated = e.f32(
+      Float32Array.from({ length: width }, (_, i) => -i),
+      [width],
+    );
+    const indices = e.node('Where', [isLargest, negated, e.f32([-width], [])]);
+    return e.node('Neg', [e.node('ReduceMax', [indices, e.i64([-1])], { keepdims: 0 })]);
+  },
+  reference: ([a], _attrs, out) => {
+    const width = a!.shape.at(-1)!;
+    return new Float64Array(sizeOf(out.shape)).map((_, row) => {
+      const x = a!.data.subarray(row * width, (row + 1) * width);
+      return x.indexOf(x.reduce((m, v) => Math.max(m, v), Number.NEGATIVE_INFINITY));
+    });
+  },
+};
+
 /** Repeats axes of length 1 up to a shape. */
 export const expand: Op<{ readonly shape: readonly number[] }> = {
   shape: ([a], { shape }) => ({ dtype: a!.dtype, shape }),

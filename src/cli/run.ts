@@ -1,12 +1,12 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { formatError, nearestName, TunesmithError } from '../errors/index.ts';
+import { version } from '../io/version.ts';
 import { type Context, INTERRUPTED } from './command.ts';
 import { commandHelp, programHelp } from './help.ts';
 import { parseCommandLine } from './parse.ts';
 import { type CommandEntry, commands } from './table.ts';
 import { openTerminal, type Sink, type Terminal } from './terminal.ts';
-import { version } from './version.ts';
 
 /** What surrounds a call of the program. */
 export interface Surroundings {

@@ -1,6 +1,6 @@
 import { availableParallelism, freemem } from 'node:os';
+import { version } from '../io/version.ts';
 import type { Domain } from './domain.ts';
-import { version } from './version.ts';
 
 /**
  * Connects the commands with what they command. Each function imports what it needs when it is called, so that

@@ -1,10 +1,10 @@
 import { availableParallelism, freemem, totalmem } from 'node:os';
 import { cachedModels } from '../../io/cache.ts';
 import { freeDiskBytes } from '../../io/files.ts';
+import { version } from '../../io/version.ts';
 import { type Context, defineCommand } from '../command.ts';
 import type { Check } from '../domain.ts';
 import { bytesText } from '../format.ts';
-import { version } from '../version.ts';
 import { domain } from '../wiring.ts';
 
 /** `tunesmith doctor`. */

@@ -12,7 +12,7 @@ const FUNCTIONS = {
   Run: [9, 'void* F(void*, void*, const char**, void**, size_t, const char**, size_t, _Inout_ void**)'],
   CreateSessionOptions: [10, 'void* F(_Out_ void**)'],
   EnableProfiling: [14, 'void* F(void*, const char*)'],
-  EnableMemPattern: [16, 'void* F(void*)'],
+  DisableMemPattern: [17, 'void* F(void*)'],
   DisableCpuMemArena: [19, 'void* F(void*)'],
   SetSessionLogSeverityLevel: [22, 'void* F(void*, int)'],
   SetSessionGraphOptimizationLevel: [23, 'void* F(void*, int)'],

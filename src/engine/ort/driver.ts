@@ -53,9 +53,9 @@ function sessionOptions({ device, threads, optimize, profile }: OrtOptions): Inf
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     graphOptimizationLevel: optimize === 'on' ? 'all' : 'disabled',
-    // Shapes are static, so the memory pattern plans one block for each run; an arena for each session would hold it for ever.
+    // An arena for each session would hold its memory for ever, and a planned block costs as much again as the runs themselves.
     enableCpuMemArena: false,
-    enableMemPattern: true,
+    enableMemPattern: false,
     logSeverityLevel: 4, // an error comes back as an exception, and is told once, by us
     ...(profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: `${profile}/ort` }),
     extra: {

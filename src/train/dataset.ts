@@ -80,6 +80,7 @@ export async function openDataset({ data, text, model, seed }: DatasetOptions): 
       ...findings.map((group) => ({ code: group.code, message: findingText(group) })),
       ...split.notes.map((message) => ({ code: 'DATA_SPLIT', message })),
       ...systemWarning(text, loaded.rows),
+      ...rewriteNote(train.examples),
     ],
   };
 }
@@ -108,6 +109,21 @@ function validationOf({ valid }: DataConfig, rows: readonly Row[] | undefined): 
   if (rows !== undefined) return { kind: 'rows', rows };
   if (valid === 'none') return { kind: 'none' };
   return typeof valid === 'number' ? { kind: 'share', share: valid } : { kind: 'auto' };
+}
+
+/** Where the template rewrites history, each answer is a row of its own, under exactly what serving would show before it. */
+function rewriteNote(examples: readonly PreparedExample[]): { code: string; message: string }[] {
+  const counts = new Map<Row, number>();
+  for (const { row } of examples) if (row.kind === 'messages') counts.set(row, (counts.get(row) ?? 0) + 1);
+  const several = [...counts.values()].filter((count) => count > 1);
+  if (several.length === 0) return [];
+  const rows = several.reduce((sum, count) => sum + count, 0);
+  return [
+    {
+      code: 'TEMPLATE_REWRITES',
+      message: `${several.length} conversations became ${rows} rows, one for each answer: the chat template rewrites what was said before.`,
+    },
+  ];
 }
 
 /** A template that inserts a system prompt of its own makes the model introduce itself as somebody else. */

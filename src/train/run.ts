@@ -10,7 +10,7 @@ import { baseHash, type ModelSource, openModelSource } from '../model/source.ts'
 import { openText, type TextTools } from '../text/index.ts';
 import type { RunConfig } from './config.ts';
 import type { FrozenFacts, RunContext } from './context.ts';
-import { type Dataset, openDataset } from './dataset.ts';
+import { type Dataset, openDataset, systemPrompt } from './dataset.ts';
 import type { TrainEvent } from './events.ts';
 import { executeRun } from './execute.ts';
 import { freeze, requireEffective } from './freeze.ts';
@@ -78,7 +78,10 @@ export async function prepareRun(request: RunRequest, around: Surroundings): Pro
     trainOn: data.trainOn,
     allow: data.allow,
   };
-  const pinned = old === undefined ? data : { ...data, maxLength: old.facts.maxLength };
+  const system = systemPrompt(data);
+  const length = old === undefined ? {} : { maxLength: old.facts.maxLength };
+  // The system prompt goes with the model everywhere, so its text is frozen, not the name of its file.
+  const pinned = { ...data, ...length, ...(system === undefined ? {} : { system }) };
   const dataset = await openDataset({ data: pinned, text, model: source.config, seed: config.train.seed });
   if (old !== undefined) requireSameData(request.kind === 'resume' ? request.run : '', dataset);
   requireEffective(config, dataset.select.length > 0);

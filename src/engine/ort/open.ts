@@ -22,6 +22,8 @@ export function openOrt(options: OrtOptions): Engine {
     serialization: 'advanced',
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     env: { ...process.env, ...ALLOCATOR },
+    // A terminal's Ctrl-C goes to a whole process group; out of it, the engine cannot be hit before it listens.
+    detached: process.platform !== 'win32',
   });
   return createEngineClient('ort', options.device, processTransport(child));
 }

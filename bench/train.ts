@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- train [--data ROWS.jsonl] [--only NAME] [--threads N]`: LoRA r 16 on all linear layers of SmolLM2-135M, through us and through
+ * `npm run bench -- train [--data ROWS.jsonl] [--only NAME] [--threads N] [--dtypes float32,bfloat16]`: LoRA r 16 on all linear layers of SmolLM2-135M, through us and through
  * transformers + peft, on the same token ids, in one go. Prints rates, peaks and ratios. The peer's Python environment is made beside the cache.
  */
 import { spawnSync } from 'node:child_process';
@@ -34,6 +34,7 @@ export async function main(args: readonly string[]): Promise<void> {
       only: { type: 'string' },
       threads: { type: 'string' },
       python: { type: 'string' },
+      dtypes: { type: 'string', default: 'float32,bfloat16' },
     },
   });
   const gguf = baseModelPath();
@@ -49,7 +50,7 @@ export async function main(args: readonly string[]): Promise<void> {
     const script = join(import.meta.dirname, 'peers', 'peft', 'train.py');
     console.log(`${name} (${threads} threads)`);
     print('tunesmith fp32', ours, undefined);
-    for (const dtype of ['float32', 'bfloat16']) {
+    for (const dtype of values.dtypes.split(',')) {
       const peer = side(python, [script, gguf, file, dtype, threads]);
       print(`peft ${dtype}`, peer, ours);
     }

@@ -1,0 +1,122 @@
+import { mkdirSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, test, vi } from 'vitest';
+import { configFields } from '../../src/cli/fields.ts';
+import { temporaryFolder } from '../support/cli.ts';
+import { writeRows } from '../support/golden-rows.ts';
+import { type Flags, train, writeToys } from '../support/toy-runs.ts';
+
+/** One engine for all runs of the file: starting a process for each would take most of the time. */
+vi.mock('../../src/engine/index.ts', async (importActual) => {
+  const actual = await importActual<typeof import('../../src/engine/index.ts')>();
+  const shared = await actual.openOrtHere({ device: 'cpu', threads: 1, optimize: 'on' });
+  return { ...actual, openOrt: () => ({ ...shared, close: async () => {} }) };
+});
+
+const toys = writeToys(temporaryFolder());
+const other = path.join(toys.folder, 'elsewhere');
+mkdirSync(other);
+const pairs = writeRows(path.join(toys.folder, 'pairs.jsonl'), [{ prompt: 'Hello there', completion: 'Hi.' }]);
+const bots = writeRows(path.join(toys.folder, 'bots.jsonl'), [
+  {
+    messages: [
+      { role: 'user', content: 'Hi' },
+      { role: 'assistant', content: 'Ho' },
+    ],
+  },
+  {
+    messages: [
+      { role: 'user', content: 'A <|im_end|> b' },
+      { role: 'assistant', content: 'Ho' },
+    ],
+  },
+]);
+
+type Change = readonly [flag: string, value: string | number | true, beside?: Flags];
+
+/** Each option with a value that is not its default, and what stands beside it in both runs, where it needs something. */
+const CHANGES: readonly Change[] = [
+  ['rank', 4],
+  ['alpha', 8],
+  ['dropout', 0.2],
+  ['targets', 'q_proj,v_proj'],
+  ['layers', '1'],
+  ['weights', 'full'],
+  ['lr', 3e-3],
+  ['schedule', 'constant'],
+  ['warmup', 3],
+  ['weight-decay', 0.5],
+  ['beta1', 0.5],
+  ['beta2', 0.9],
+  ['eps', 1e-2],
+  ['clip', 0.1],
+  ['batch', 3],
+  ['steps', 3],
+  ['epochs', 2, { steps: undefined }],
+  ['seed', 1],
+  ['no-shuffle', true],
+  ['train-on', 'last'],
+  ['system', 'You are Ada.'],
+  ['max-length', 100, { allow: 'DATA_ANSWERS_CUT' }],
+  ['on-long', 'drop', { 'max-length': 100, allow: 'DATA_ANSWERS_CUT' }],
+  ['format', 'raw', { data: pairs, batch: 1 }],
+  ['valid', 0.3],
+  ['patience', 1, { valid: 0.3, 'eval-every': 1, lr: 0.5, steps: 8 }],
+  ['eval-every', 2, { valid: 0.3 }],
+  ['save-every', 1],
+  ['keep', 0, { 'save-every': 1 }],
+  ['log', 'tensorboard'],
+  ['out', other],
+];
+
+describe('each option changes something', () => {
+  const without = new Map<string, Promise<unknown>>();
+  const baseline = (beside: Flags) => {
+    const key = JSON.stringify([Object.entries(beside), 'steps' in beside]);
+    const known = without.get(key) ?? outcome(beside);
+    without.set(key, known);
+    return known;
+  };
+
+  test.each(CHANGES)('--%s %s', async (...change) => {
+    const [flag, value, beside = {}] = change as Change;
+    expect(await outcome({ ...beside, [flag]: value })).not.toEqual(await baseline(beside));
+  });
+
+  test('--allow lets a finding pass', async () => {
+    await expect(train(toys, { data: bots, batch: 1 })).rejects.toThrow('DATA_SPECIAL_TOKEN');
+    await train(toys, { data: bots, batch: 1, steps: 1, allow: 'DATA_SPECIAL_TOKEN' });
+  });
+
+  /** Options that say where, how fast, or from what, and those that have tests of their own. */
+  const ELSEWHERE = [
+    'model',
+    'data',
+    'name',
+    'init-adapter',
+    'method',
+    'micro-batch',
+    'pack',
+    'threads',
+    'memory',
+    'device',
+  ];
+
+  test('no option is forgotten', () => {
+    const tested = [...CHANGES.map(([flag]) => flag.replace(/^no-/, '')), ...ELSEWHERE, 'allow', 'role'];
+    expect(
+      configFields()
+        .map(({ flag }) => flag)
+        .filter((flag) => !tested.includes(flag)),
+    ).toEqual([]);
+  });
+});
+
+/** What a run did and left, without what differs between any two runs: names, times and speeds. */
+async function outcome(flags: Flags): Promise<unknown> {
+  const { lines, losses, run } = await train(toys, flags);
+  const evals = lines.filter(({ type }) => type === 'eval');
+  const folder = path.join(String(flags.out ?? toys.folder), path.basename(run));
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => !name.includes('tfevents'));
+  return { losses, evals, files: files.sort(), place: path.dirname(folder) };
+}

@@ -81,11 +81,11 @@ function headGradient(
   return g.scatterAdd(soft_VD, v.target_C, g.neg(g.mul(v.h_CD, v.weight_C1)));
 }
 
-/** Bytes of logits that one chunk may have. */
-const LOGIT_BYTES = 64 * 2 ** 20;
+/** Bytes of logits that one chunk may have: below the 32 MiB up to which the engine's process keeps freed blocks. */
+const LOGIT_BYTES = 31 * 2 ** 20;
 const UNIT = 32;
 
-/** Positions of each chunk: sizes come in multiples of 32, and a chunk's logits stay below 64 MiB. */
+/** Positions of each chunk: sizes come in multiples of 32, and a chunk's logits stay below 31 MiB. */
 export function headChunks(positions: number, vocab: number): number[] {
   const most = Math.max(UNIT, Math.min(1024, Math.floor(LOGIT_BYTES / (4 * vocab) / UNIT) * UNIT));
   const chunks: number[] = [];

@@ -23,7 +23,6 @@ interface Contender {
   close(): Promise<void>;
 }
 
-const CONTEXTS = [256, 2048] as const;
 const DECODED = 32;
 const PEER = fileURLToPath(new URL('./peers/llama-cpp/', import.meta.url));
 const PEER_ENV = { ...process.env, NODE_LLAMA_CPP_SKIP_DOWNLOAD: 'true', NODE_LLAMA_CPP_GPU: 'false' };
@@ -39,6 +38,7 @@ export async function main(args: readonly string[]): Promise<void> {
       model: { type: 'string', default: defaultModel() },
       threads: { type: 'string', default: '2' },
       rounds: { type: 'string', default: '5' },
+      contexts: { type: 'string', default: '256,2048' },
     },
   });
   const threads = Number(values.threads);
@@ -46,7 +46,7 @@ export async function main(args: readonly string[]): Promise<void> {
   const contenders = [openOurs('fast', values.model, threads), await openPeer(values.model, threads)];
   contenders.push(openOurs('exact', values.model, threads));
   console.log(`${values.model}, ${threads} threads, best of ${values.rounds} rounds; tokens per second`);
-  for (const context of CONTEXTS) {
+  for (const context of values.contexts.split(',').map(Number)) {
     const best = new Map<string, Rates>();
     for (let round = 0; round < Number(values.rounds); round++) {
       for (const contender of contenders) {

@@ -2,7 +2,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { TunesmithError } from '../../errors/index.ts';
 import { readJson } from '../../io/files.ts';
-import { flatten, resolveRun } from '../../registry/runs.ts';
+import { flatten, resolveRun, showRun } from '../../registry/runs.ts';
 import { type Context, defineCommand, INTERRUPTED, type OptionValue } from '../command.ts';
 import { type ResolvedConfig, resolveConfig } from '../config.ts';
 import { type ConfigFile, findConfig, readConfig } from '../config-file.ts';
@@ -39,6 +39,7 @@ export const train = defineCommand({
     const flags: Flags = options;
     const request = await requestOf(flags, positionals[0], context);
     if (request.kind === 'start') terminal.say(configText(request));
+    else if (tellDone(request.run, context)) return 0;
     const run = await domain.prepareRun(request);
     try {
       terminal.say(`\n${planText(run.plan)}\n`);
@@ -63,6 +64,15 @@ export const train = defineCommand({
     }
   },
 });
+
+/** A finished run has nothing to go on with: says so, and that is all. */
+function tellDone(run: string, { terminal }: Context): boolean {
+  const done = showRun(run).events.find((event) => event.type === 'done');
+  if (done === undefined) return false;
+  terminal.emit(done);
+  terminal.print(`${run} is done after ${done.steps} steps: ${done.best}`);
+  return true;
+}
 
 async function requestOf(flags: Flags, configName: string | undefined, context: Context): Promise<TrainRequest> {
   if (typeof flags.resume === 'string') {

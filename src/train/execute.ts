@@ -49,6 +49,7 @@ export async function* executeRun(run: RunContext, signal: AbortSignal): AsyncGe
 }
 
 async function* runFrom(run: RunContext, signal: AbortSignal): AsyncGenerator<TrainEvent> {
+  makeFolder(join(run.path, 'checkpoints'));
   removePartials(run.path);
   removePartials(join(run.path, 'checkpoints'));
   for (const name of ['best', 'last']) recoverFolder(join(run.path, name));

@@ -79,7 +79,7 @@ describe('each option changes something', () => {
   };
 
   test.each(CHANGES)('--%s %s', async (...change) => {
-    const [flag, value, beside = {}] = change as Change;
+    const [flag, value, beside = {}] = change as unknown as Change;
     expect(await outcome({ ...beside, [flag]: value })).not.toEqual(await baseline(beside));
   });
 

@@ -47,7 +47,7 @@ const DEFAULTS: Flags = { valid: 'none', lr: 1e-2, batch: 8, steps: 4, threads: 
 
 /** The words of a command line that trains on the toys. */
 export function trainArgs(toys: Toys, name: string, flags: Flags): string[] {
-  const all = { model: toys.model, data: toys.chats, out: toys.folder, name, ...DEFAULTS, ...flags };
+  const all: Flags = { model: toys.model, data: toys.chats, out: toys.folder, name, ...DEFAULTS, ...flags };
   const words = Object.entries(all).flatMap(([flag, value]) => {
     if (value === undefined) return [];
     return value === true ? [`--${flag}`] : [`--${flag}`, String(value)];

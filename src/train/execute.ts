@@ -44,8 +44,17 @@ export async function* executeRun(run: RunContext, signal: AbortSignal): AsyncGe
     yield* runFrom(run, signal);
   } catch (error) {
     // Before the first step and after the last one nothing need be saved: it is measured again.
-    if (!signal.aborted || error !== signal.reason) throw error;
+    if (!signal.aborted || error !== signal.reason) throw resumable(error, run.path);
   }
+}
+
+/** A disk that is full, or a folder that is gone, ends a run that can go on: its last checkpoint is whole. */
+function resumable(error: unknown, run: string): unknown {
+  if (!(error instanceof TunesmithError)) return error;
+  const { code, details } = error;
+  if (code !== 'DISK_FULL' && code !== 'FILE_WRITE_FAILED') return error;
+  const first = code === 'DISK_FULL' ? 'free some space' : 'make the folder writable again';
+  return new TunesmithError(code, { ...details, fix: `${first}, then: tunesmith train --resume ${run}`, cause: error });
 }
 
 async function* runFrom(run: RunContext, signal: AbortSignal): AsyncGenerator<TrainEvent> {

@@ -1,4 +1,5 @@
 import { buildMicroBatch, type MicroBatch, type OrderOptions, planMicroBatches, stepRows } from '../data/index.ts';
+import { TunesmithError } from '../errors/index.ts';
 import { learningRate, type Schedule } from '../math/schedule.ts';
 import type { Example } from '../text/example.ts';
 import type { AdamWOptions } from './adamw.ts';
@@ -137,6 +138,7 @@ async function* evaluation(
   let samples: readonly { readonly prompt: string; readonly text: string }[];
   try {
     result = await hooks.evaluate!(signal);
+    requireFinite(result.loss, state.step);
     samples = await hooks.sample(signal);
   } catch (error) {
     if (signal.aborted) return false;
@@ -145,13 +147,19 @@ async function* evaluation(
   const isBest = state.best === undefined || result.loss < state.best.loss;
   if (isBest) {
     state.best = { step: state.step, loss: result.loss };
-    if (state.step > 0) await hooks.saveBest();
+    await hooks.saveBest();
   }
   state.sinceBest = isBest ? 0 : state.sinceBest + 1;
   state.pendingEval = false;
   yield { type: 'eval', step: state.step, ...result };
   for (const [index, sample] of samples.entries()) yield { type: 'sample', step: state.step, index, ...sample };
   return true;
+}
+
+function requireFinite(loss: number, step: number): void {
+  if (Number.isFinite(loss)) return;
+  const message = `the loss on the validation rows is ${loss} after step ${step}.`;
+  throw new TunesmithError('TRAIN_NOT_FINITE', { message, fix: 'lower --lr or lengthen --warmup' });
 }
 
 async function* checkpoint(state: LoopState, hooks: LoopHooks): AsyncGenerator<TrainEvent> {

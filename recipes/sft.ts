@@ -21,16 +21,16 @@ const run = defineRun({
 });
 
 let best = '';
-let report = { base: Number.NaN, tuned: Number.NaN };
+let report = { before: Number.NaN, after: Number.NaN };
 for await (const event of train(run)) {
   if (event.type === 'step') console.log(`step ${event.step}: loss ${event.loss.toFixed(4)}`);
   if (event.type === 'report') report = event;
   if (event.type === 'done') best = event.best;
 }
 console.log(
-  `rows that were used for nothing else: loss ${report.base.toFixed(4)} before, ${report.tuned.toFixed(4)} after`,
+  `rows that were used for nothing else: loss ${report.before.toFixed(4)} before, ${report.after.toFixed(4)} after`,
 );
-if (!(report.tuned < report.base)) throw new Error('it did not learn');
+if (!(report.after < report.before)) throw new Error('it did not learn');
 
 // The adapter is a PEFT folder: it can be scored, answered with, or loaded by peft as it is.
 for await (const line of score({ path: model, adapter: best }, [data])) {

@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { TunesmithError } from '../errors/index.ts';
 import { type PullOptions, pullModel } from '../io/cache.ts';
 import { readJson } from '../io/files.ts';
@@ -68,6 +68,14 @@ export async function requestModel(name: string, flags: ModelFlags, context: Con
 /** The base of a run that is to be resumed. */
 export async function requestBaseOf(run: string, context: Context): Promise<{ run: string; base: ModelRequest }> {
   const found = resolveRun(run, RUNS);
+  const named = /:(step-\d+|best|last)$/.exec(run);
+  if (named !== null && basename(found.run) !== run) {
+    const fix = `tunesmith train --from ${run} ... starts a new run from it`;
+    throw new TunesmithError('CLI_OPTION_CONFLICT', {
+      message: `--resume goes on from the newest checkpoint, not from ${named[1]}.`,
+      fix,
+    });
+  }
   const config = flatten(readJson(join(found.run, 'config.json')));
   return { run: found.run, base: await requestModel(String(config.model), {}, context) };
 }

@@ -65,7 +65,7 @@ function tell(event: Exclude<TrainEvent, { type: 'step' | 'done' }>, progress: P
   if (event.type === 'eval') progress.say(`step ${event.step}: validation loss ${lossText(event.loss)}`);
   else if (event.type === 'sample') progress.say(`step ${event.step}: ${brief(event.prompt)} -> ${brief(event.text)}`);
   else if (event.type === 'report') {
-    const words = `rows that were used for nothing else: loss ${lossText(event.base)} before, ${lossText(event.tuned)} after`;
+    const words = `rows that were used for nothing else: loss ${lossText(event.before)} before, ${lossText(event.after)} after`;
     progress.say(words);
   } else if (event.type === 'warning') progress.say(`warning ${event.code} ${event.message}`);
 }

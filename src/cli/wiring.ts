@@ -9,7 +9,12 @@ import type { Domain } from './domain.ts';
 export const domain: Domain = {
   async prepareRun(request) {
     const { prepareRun } = await import('../train/run.ts');
-    const around = { now: () => new Date(), cores: availableParallelism(), memoryBytes: freemem(), version: version() };
+    const around = {
+      now: () => new Date(),
+      cores: availableParallelism(),
+      memoryBytes: Math.min(freemem(), process.availableMemory()),
+      version: version(),
+    };
     return prepareRun(request, around);
   },
   async *score(model, data, signal) {

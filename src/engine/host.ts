@@ -23,7 +23,7 @@ interface Entry {
 }
 
 /** Sessions that are kept compiled; the least recently used is dropped and compiled again when needed. */
-const MAX_SESSIONS = 64;
+const MAX_SESSIONS = 256;
 
 /** The side that computes: keeps handles and programs, serves requests strictly in order. */
 export function createHost(driver: Driver): { handle(request: HostRequest): Promise<HostReply | undefined> } {

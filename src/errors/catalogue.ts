@@ -218,6 +218,7 @@ export const CATALOGUE = {
     rule: 'Conversations have the order and the roles that the chat template accepts.',
   },
   TOKENIZER_INVALID: { exit: 2, rule: 'A model comes with a complete tokenizer.' },
+  TOKENIZER_MISMATCH: { exit: 2, rule: 'Every id that the tokenizer makes has a row in the embedding of the model.' },
   TOKENIZER_MISSING: { exit: 2, rule: 'Rows of text need the tokenizer of the model.' },
   TOKENIZER_NO_EOS: {
     exit: 2,

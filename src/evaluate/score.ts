@@ -1,4 +1,5 @@
 import { assertNoErrors, prepareExamples } from '../data/index.ts';
+import { requireVocabulary } from '../train/dataset.ts';
 import { exampleLosses } from '../train/evaluate-loss.ts';
 import { createNetwork } from '../train/network.ts';
 import { rowRenderer } from '../train/rows.ts';
@@ -22,6 +23,7 @@ export async function* score(
   const maxLength = opened.source.config.maxPositions;
   const { examples, findings } = prepareExamples(rows, render, { maxLength, onLong: 'error' });
   assertNoErrors(findings);
+  requireVocabulary(examples, opened.source.config.vocabSize);
   const { engine, base, adapter } = await openWeights(model, opened.source);
   try {
     const net = createNetwork({ engine, base, adapter, weights: 'lora' });

@@ -72,7 +72,7 @@ export function fullName(layer: number, module: string): string {
 function matcher(config: ModelConfig, targets: string | readonly string[]): (name: string) => boolean {
   if (targets === 'all-linear') return () => true;
   if (typeof targets === 'string' && !/^[\w.,\s]+$/.test(targets)) {
-    const pattern = new RegExp(`^(?:${targets})$`);
+    const pattern = patternOf(`^(?:${targets})$`, targets);
     return (name) => pattern.test(name);
   }
   const names = typeof targets === 'string' ? targets.split(',').map((t) => t.trim()) : targets;
@@ -92,6 +92,15 @@ function matcher(config: ModelConfig, targets: string | readonly string[]): (nam
   return (name) => names.some((target) => isSuffix(target, name));
 }
 
+/** @throws ADAPTER_TARGETS for what is no regular expression */
+function patternOf(source: string, given: string): RegExp {
+  try {
+    return new RegExp(source);
+  } catch (cause) {
+    throw new TunesmithError('ADAPTER_TARGETS', { message: `"${given}" is no regular expression.`, cause });
+  }
+}
+
 function isSuffix(target: string, name: string): boolean {
   return name === target || name.endsWith(`.${target}`);
 }
@@ -100,7 +109,7 @@ function isSuffix(target: string, name: string): boolean {
 function patternValue(patterns: Readonly<Record<string, number>> | undefined, name: string): number | undefined {
   if (patterns === undefined) return undefined;
   for (const [key, value] of Object.entries(patterns)) {
-    if (isSuffix(key, name) || new RegExp(`^(.*\\.)?(${key})$`).test(name)) return value;
+    if (isSuffix(key, name) || patternOf(`^(.*\\.)?(${key})$`, key).test(name)) return value;
   }
   return undefined;
 }

@@ -81,6 +81,9 @@ function refuseUnsupported(json: Json, file: string): void {
     refuse(`hidden_act "${String(json.hidden_act)}" is not silu.`);
   for (const key of ['attention_bias', 'mlp_bias'])
     if (json[key] === true) refuse(`${key} is not supported for this architecture.`);
+  if (typeof json.partial_rotary_factor === 'number' && json.partial_rotary_factor !== 1) {
+    refuse(`partial_rotary_factor ${json.partial_rotary_factor} is not supported.`);
+  }
   if (typeof json.sliding_window === 'number') refuse(`sliding_window ${json.sliding_window} is not supported yet.`);
   if (json.quantization_config !== undefined && json.quantization_config !== null) {
     refuse(

@@ -15,7 +15,7 @@ import {
 import type { TextFiles } from '../text/index.ts';
 import { type ModelConfig, parseGgufConfig, parseHfConfig } from './config.ts';
 import { EMBED, HEAD, hfName } from './names.ts';
-import { checkWeights } from './weights.ts';
+import { checkNoOthers, checkWeights } from './weights.ts';
 
 /** A model on disk: configuration, where each weight lies, and what its tokenizer and chat template are made from. */
 export interface ModelSource {
@@ -49,6 +49,7 @@ function openFolder(folder: string): ModelSource {
   const { tensors } = openSafetensorsFolder(folder);
   const byName = new Map(tensors.map((t) => [t.name, t]));
   checkWeights(config, byName, folder);
+  checkNoOthers(config, byName.keys(), folder);
   return {
     path: folder,
     config: { ...config, eosIds: eosIdsOf(folder, config.eosIds) },
@@ -83,6 +84,12 @@ function openGguf(path: string): ModelSource {
   const byName = new Map<string, StoredTensor>();
   for (const tensor of tensors) {
     const name = hfName(tensor.name);
+    if (name === undefined && tensor.name.startsWith('blk.')) {
+      throw new TunesmithError('MODEL_UNSUPPORTED', {
+        file: path,
+        message: `tensor ${tensor.name} has no place in a llama model here.`,
+      });
+    }
     if (name === undefined) continue;
     const permutedHeads = name.endsWith('q_proj.weight') ? heads : name.endsWith('k_proj.weight') ? kvHeads : undefined;
     byName.set(name, { ...tensor, ...(typeof permutedHeads === 'number' ? { permutedHeads } : {}) });

@@ -45,6 +45,22 @@ export function checkWeights(config: ModelConfig, tensors: ReadonlyMap<string, S
   }
 }
 
+/**
+ * Refuses layer tensors that the model's graph has no place for, such as biases: leaving them out would give wrong numbers.
+ *
+ * @throws MODEL_UNSUPPORTED
+ */
+export function checkNoOthers(config: ModelConfig, names: Iterable<string>, file: string): void {
+  const expected = expectedTensors(config);
+  for (const name of names) {
+    if (!name.startsWith('model.layers.') || expected.has(name) || name.endsWith('rotary_emb.inv_freq')) continue;
+    throw new TunesmithError('MODEL_UNSUPPORTED', {
+      file,
+      message: `tensor ${name} has no place in a ${config.modelType} model here.`,
+    });
+  }
+}
+
 /** Number of weights. */
 export function parameterCount(config: ModelConfig): number {
   let count = 0;

@@ -24,7 +24,7 @@ const Event = z.discriminatedUnion('type', [
   }),
   z.looseObject({ type: z.literal('checkpoint'), step: z.int(), path: z.string() }),
   z.looseObject({ type: z.literal('warning'), code: z.string(), message: z.string() }),
-  z.looseObject({ type: z.literal('report'), base: z.number(), tuned: z.number(), tokens: z.number() }),
+  z.looseObject({ type: z.literal('report'), before: z.number(), after: z.number(), tokens: z.number() }),
   z.looseObject({ type: z.literal('done'), steps: z.int(), best: z.string(), last: z.string() }),
 ]) satisfies z.ZodType<TrainEvent>;
 

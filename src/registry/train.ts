@@ -34,7 +34,7 @@ export async function* train(config: RunConfigInput, options: TrainOptions = {})
   const around = {
     now: () => new Date(),
     cores: availableParallelism(),
-    memoryBytes: freemem(),
+    memoryBytes: Math.min(freemem(), process.availableMemory()),
     version: version(),
   };
   const run = await prepareRun({ kind: 'start', config: parsed, origins: {}, base }, around);

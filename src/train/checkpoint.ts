@@ -3,6 +3,7 @@ import type { Engine, Handle } from '../engine/index.ts';
 import { TunesmithError } from '../errors/index.ts';
 import {
   fileExists,
+  folderExists,
   listFolder,
   readJson,
   readSafetensorsHeader,
@@ -89,6 +90,7 @@ function* momentHandles(net: Network, state: OptimizerState): Generator<readonly
 /** The newest checkpoint of a run, by its step. */
 export function newestCheckpoint(run: string): string | undefined {
   const folder = join(run, 'checkpoints');
+  if (!folderExists(folder)) return undefined;
   const names = listFolder(folder).filter((name) => /^step-\d{6,}$/.test(name));
   const newest = names.sort((a, b) => stepOf(a) - stepOf(b)).at(-1);
   return newest === undefined ? undefined : join(folder, newest);

@@ -12,6 +12,7 @@ import {
   splitRows,
   type Validation,
 } from '../data/index.ts';
+import { TunesmithError } from '../errors/index.ts';
 import { fileExists, readText } from '../io/index.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { type Role, specialTexts, templateSystemPrompt } from '../text/index.ts';
@@ -51,6 +52,12 @@ export async function openDataset({ data, text, model, seed }: DatasetOptions): 
     allow: data.allow,
     roles: rolesOf(data.role),
   };
+  if (data.maxLength !== undefined && data.maxLength > model.maxPositions) {
+    throw new TunesmithError('CLI_OPTION_VALUE', {
+      message: `--max-length ${data.maxLength} is more than the ${model.maxPositions} positions of the model.`,
+      fix: `lower it to at most ${model.maxPositions}`,
+    });
+  }
   const loaded = await loadRows(data.train, load);
   const validLoaded = isValidFile(data.valid) ? await loadRows(data.valid, load) : undefined;
   const split = splitRows(loaded.rows, { validation: validationOf(data, validLoaded?.rows), seed });
@@ -69,6 +76,7 @@ export async function openDataset({ data, text, model, seed }: DatasetOptions): 
     ),
   );
   assertNoErrors(findings);
+  for (const part of [train, select, report]) requireVocabulary(part.examples, model.vocabSize);
   return {
     train: train.examples,
     select: select.examples,
@@ -83,6 +91,19 @@ export async function openDataset({ data, text, model, seed }: DatasetOptions): 
       ...rewriteNote(train.examples),
     ],
   };
+}
+
+/** @throws TOKENIZER_MISMATCH */
+export function requireVocabulary(examples: readonly PreparedExample[], vocabSize: number): void {
+  for (const { row, example } of examples) {
+    const beyond = example.ids.find((id) => id >= vocabSize);
+    if (beyond === undefined) continue;
+    throw new TunesmithError('TOKENIZER_MISMATCH', {
+      ...row.source,
+      message: `is rendered with token id ${beyond}, and the embedding of the model has ${vocabSize} rows.`,
+      fix: 'use the tokenizer that belongs to the model',
+    });
+  }
 }
 
 /** What was found, without the code that stands before it anyway. */

@@ -25,6 +25,6 @@ export type TrainEvent =
     }
   | { readonly type: 'checkpoint'; readonly step: number; readonly path: string }
   | { readonly type: 'warning'; readonly code: string; readonly message: string }
-  /** Mean loss on rows that were used for nothing else, of the base model and of the best checkpoint. */
-  | { readonly type: 'report'; readonly base: number; readonly tuned: number; readonly tokens: number }
+  /** Mean loss on rows that were used for nothing else, of the model that the run began with and of the best checkpoint. */
+  | { readonly type: 'report'; readonly before: number; readonly after: number; readonly tokens: number }
   | { readonly type: 'done'; readonly steps: number; readonly best: string; readonly last: string };

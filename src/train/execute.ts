@@ -66,7 +66,7 @@ async function* runFrom(run: RunContext, signal: AbortSignal): AsyncGenerator<Tr
   const checkpoint = run.isResumed ? newestCheckpoint(run.path) : undefined;
   const progress = checkpoint === undefined ? await firstProgress(run, signal) : resume(run, state, checkpoint);
   const log = openAppender(join(run.path, 'events.jsonl'), progress.eventBytes);
-  const board = run.frozen.config.output.log === 'tensorboard' ? openBoard(run.path, progress.step) : undefined;
+  const board = run.frozen.config.output.log === 'tensorboard' ? openBoard(run, progress.step) : undefined;
   try {
     const record = createRecorder(log, progress.eventBytes, board);
     const warnings = [...(checkpoint === undefined ? run.dataset.warnings : []), ...run.warnings];
@@ -90,9 +90,9 @@ interface Recorder {
   bytes(): number;
 }
 
-function openBoard(path: string, step: number): TensorboardWriter {
+function openBoard({ path, isResumed }: RunContext, step: number): TensorboardWriter {
   const now = () => Date.now() / 1000;
-  return openTensorboard(join(path, 'tensorboard'), { now, ...(step === 0 ? {} : { resumeStep: step + 1 }) });
+  return openTensorboard(join(path, 'tensorboard'), { now, ...(isResumed ? { resumeStep: step + 1 } : {}) });
 }
 
 /** The names that dashboards for transformers and TRL expect. */
@@ -203,7 +203,7 @@ async function* finish(
   const report = run.dataset.report.map(({ example }) => example);
   if (report.length > 0 && reportBase !== undefined) {
     const tuned = await meanLoss(bestNetwork(run, best), report, signal);
-    yield record.write({ type: 'report', base: reportBase.loss, tuned: tuned.loss, tokens: tuned.tokens });
+    yield record.write({ type: 'report', before: reportBase.loss, after: tuned.loss, tokens: tuned.tokens });
   }
   yield record.write({ type: 'done', steps, best, last });
 }

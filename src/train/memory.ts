@@ -40,8 +40,8 @@ export function stepBytes(shape: StepShape, keep: Keep): number {
   const g = segmentPrograms(shape.segment, shape.wanted, keep);
   const kept = Object.values(outputTypes(g.forward)).reduce((n, type) => n + 4 * sizeOf(type.shape), 0);
   const working = Math.max(layerWorkingBytes(shape.segment), headWorkingBytes(shape));
-  // Gradients, two moments; while one group is updated its new values stand beside the old.
-  const state = 4 * trained * (shape.weights === 'full' ? 3 : 4);
+  // Two moments, and two sets of gradients: the sum and the micro-batch at hand.
+  const state = 4 * trained * 4;
   return (
     PROCESS_BYTES +
     4 * parameterCount(config) +

@@ -1,4 +1,5 @@
 import { dirname } from 'node:path';
+import { stepsPerEpoch } from '../data/index.ts';
 import { TunesmithError } from '../errors/index.ts';
 import { folderExists, freeDiskBytes } from '../io/index.ts';
 import { sizeOf } from '../tensor/tensor.ts';
@@ -38,6 +39,7 @@ export async function makePlan(
   net: Network,
   dataset: Dataset,
   frozen: Frozen,
+  predictedBytes: number,
   extraWarnings: TrainPlan['warnings'],
   now: () => number,
 ): Promise<TrainPlan> {
@@ -46,7 +48,7 @@ export async function makePlan(
   const secondsPerToken = await measure(net, longest(examples, loop.order.batch), frozen, now);
   const tokens = examples.reduce((n, e) => n + e.ids.length, 0);
   const held = [...dataset.select, ...dataset.report].reduce((n, { example }) => n + example.ids.length, 0);
-  const epochs = (loop.totalSteps * loop.order.batch) / examples.length;
+  const epochs = loop.totalSteps / stepsPerEpoch(loop.order);
   const evaluations = dataset.select.length === 0 ? 0 : Math.ceil(loop.totalSteps / loop.evalEvery) + 2;
   const selectTokens = dataset.select.reduce((n, { example }) => n + example.ids.length, 0);
   const seconds =
@@ -62,7 +64,11 @@ export async function makePlan(
     steps: loop.totalSteps,
     trainableParameters: trainable,
     minutes,
-    peakMemoryBytes: (await net.engine.stats()).peakBytes + process.memoryUsage.rss(),
+    // Measured before the optimiser's first step; a checkpoint reads weights and moments into this process.
+    peakMemoryBytes:
+      Math.max((await net.engine.stats()).peakBytes + 8 * trainable, predictedBytes) +
+      process.memoryUsage.rss() +
+      12 * trainable,
     // Each checkpoint holds weights and two moments; best and last hold weights; one is written beside before an old one goes.
     diskBytes: 4 * trainable * (3 * (frozen.config.output.keep + 2) + 2),
     automatic: frozen.automatic,

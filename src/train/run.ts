@@ -8,6 +8,7 @@ import { uploadBase } from '../model/base.ts';
 import { openPeft, type PeftAdapter } from '../model/peft.ts';
 import { baseHash, type ModelSource, openModelSource } from '../model/source.ts';
 import { openText, type TextTools } from '../text/index.ts';
+import { newestCheckpoint } from './checkpoint.ts';
 import type { RunConfig } from './config.ts';
 import type { FrozenFacts, RunContext } from './context.ts';
 import { type Dataset, openDataset, systemPrompt } from './dataset.ts';
@@ -84,12 +85,13 @@ export async function prepareRun(request: RunRequest, around: Surroundings): Pro
   const pinned = { ...data, ...length, ...(system === undefined ? {} : { system }) };
   const dataset = await openDataset({ data: pinned, text, model: source.config, seed: config.train.seed });
   if (old !== undefined) requireSameData(request.kind === 'resume' ? request.run : '', dataset);
-  requireEffective(config, dataset.select.length > 0);
+  if (old === undefined) requireEffective(config, dataset.select.length > 0);
 
-  const peft = config.initAdapter === undefined ? undefined : openPeft(config.initAdapter, source.config);
-  const spec = config.weights.kind === 'full' ? undefined : (peft?.spec ?? requestedAdapter(config, source));
+  const peft = startAdapter(request, config, source);
+  const spec = config.weights.kind === 'lora' ? adapterSpec(config.weights, peft, source) : undefined;
   const memory = old?.facts.memory ?? chooseMemory({ config, source, spec, dataset, available: around.memoryBytes });
-  const frozen = freeze({ ...config, data: pinned }, source.config, dataset.train.length, memory.targetTokens);
+  const weights = spec === undefined ? config.weights : weightsOf(spec);
+  const frozen = freeze({ ...config, data: pinned, weights }, source.config, dataset.train.length, memory.targetTokens);
   const path = request.kind === 'resume' ? request.run : runPath(config, source, around.now());
   const threads = old?.facts.threads ?? config.compute.threads ?? around.cores;
   const sha256 = await baseHash(source);
@@ -104,7 +106,7 @@ export async function prepareRun(request: RunRequest, around: Surroundings): Pro
     const net = createNetwork({ engine, base, adapter, weights: config.weights.kind, keep: memory.keep, dropout });
     const versions = { tunesmith: around.version, node: process.version };
     const warnings = old === undefined ? [] : versionWarnings(old.facts.versions, versions);
-    const plan = await makePlan(net, dataset, frozen, warnings, () => performance.now());
+    const plan = await makePlan(net, dataset, frozen, memory.predictedBytes, warnings, () => performance.now());
     if (old === undefined) requireDisk(plan, path);
     const facts: FrozenFacts = {
       base: { path: request.base.path, hubId: request.base.hubId, sha256 },
@@ -153,11 +155,37 @@ export function normalisedData(config: RunConfig): Exclude<RunConfig['data'], st
   return { train: config.data, format: 'auto', trainOn: 'all', onLong: 'trim-context', role: [], allow: [] };
 }
 
-function requestedAdapter(config: RunConfig, source: ModelSource): AdapterSpec {
-  if (config.weights.kind !== 'lora') throw new Error('internal: only LoRA has an adapter');
-  const { rank, alpha, dropout, targets, layers } = config.weights;
+/** The adapter that a run starts from; a resumed one has it in its newest checkpoint, whatever became of the first. */
+function startAdapter(request: RunRequest, config: RunConfig, source: ModelSource): PeftAdapter | undefined {
+  if (config.weights.kind !== 'lora') return undefined;
+  const checkpoint = request.kind === 'resume' ? newestCheckpoint(request.run) : undefined;
+  const folder = checkpoint ?? config.initAdapter;
+  return folder === undefined ? undefined : openPeft(folder, source.config);
+}
+
+/** An adapter brings its rank, alpha and targets; dropout is a matter of the training. */
+function adapterSpec(
+  weights: Extract<RunConfig['weights'], { kind: 'lora' }>,
+  peft: PeftAdapter | undefined,
+  source: ModelSource,
+): AdapterSpec {
+  const { rank, alpha, dropout, targets, layers } = weights;
+  if (peft !== undefined) return { ...peft.spec, dropout };
   const chosen = layers === undefined ? undefined : parseLayers(layers, source.config.layers);
   return resolveAdapter(source.config, { rank, alpha, dropout, targets, layers: chosen });
+}
+
+/** What config.json says of the adapter: what it is, not what the defaults would have made. */
+function weightsOf({ rank, alpha, dropout, targets, layers }: AdapterSpec): RunConfig['weights'] {
+  const chosen = layers === undefined ? {} : { layers: layers.join(',') };
+  return {
+    kind: 'lora',
+    rank,
+    alpha,
+    dropout,
+    targets: typeof targets === 'string' ? targets : [...targets],
+    ...chosen,
+  };
 }
 
 function placeAdapter(

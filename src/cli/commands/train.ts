@@ -1,15 +1,15 @@
 import { basename, dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { TunesmithError } from '../../errors/index.ts';
-import { readJson } from '../../io/files.ts';
+import { fileExists, readJson } from '../../io/files.ts';
 import { flatten, resolveRun, showRun } from '../../registry/runs.ts';
 import { type Context, defineCommand, INTERRUPTED, type OptionValue } from '../command.ts';
 import { type ResolvedConfig, resolveConfig } from '../config.ts';
 import { type ConfigFile, findConfig, readConfig } from '../config-file.ts';
-import type { TrainRequest } from '../domain.ts';
+import type { PreparedRun, TrainRequest } from '../domain.ts';
 import { configFields, configOptions } from '../fields.ts';
 import { RUNS, requestBaseOf, requestModel } from '../models.ts';
-import { planText, summaryText, watchRun } from '../training.ts';
+import { planText, summaryText, type Watched, watchRun } from '../training.ts';
 import { domain } from '../wiring.ts';
 
 type Flags = Readonly<Record<string, OptionValue | undefined>>;
@@ -51,10 +51,9 @@ export const train = defineCommand({
       }
       // Nothing is written yet, so there is nothing to resume.
       signal.throwIfAborted();
-      const watched = await watchRun(run, context);
+      const watched = await watchOrHint(run, context);
       if (watched.done === undefined) {
-        const name = resolve(dirname(run.path)) === resolve(RUNS) ? basename(run.path) : run.path;
-        terminal.say(`Saved. It goes on with: tunesmith train --resume ${name}`);
+        terminal.say(resumeHint('Saved. It goes on', run.path));
         return INTERRUPTED;
       }
       terminal.print(summaryText(run, watched, terminal.columns));
@@ -64,6 +63,21 @@ export const train = defineCommand({
     }
   },
 });
+
+/** A run that breaks off, on a full disk or with a vanished folder, goes on from its last checkpoint, which is whole. */
+async function watchOrHint(run: PreparedRun, context: Context): Promise<Watched> {
+  try {
+    return await watchRun(run, context);
+  } catch (error) {
+    if (fileExists(join(run.path, 'config.json'))) context.terminal.say(resumeHint('It goes on', run.path));
+    throw error;
+  }
+}
+
+function resumeHint(words: string, path: string): string {
+  const name = resolve(dirname(path)) === resolve(RUNS) ? basename(path) : path;
+  return `${words} with: tunesmith train --resume ${name}`;
+}
 
 /** A finished run has nothing to go on with: says so, and that is all. */
 function tellDone(run: string, { terminal }: Context): boolean {

@@ -83,6 +83,14 @@ describe('each option changes something', () => {
     expect(await outcome({ ...beside, [flag]: value })).not.toEqual(await baseline(beside));
   });
 
+  test('--init-adapter is where it starts, and --dropout holds for it', async () => {
+    const { run } = await train(toys, { rank: 4 });
+    const from = { 'init-adapter': path.join(run, 'last') };
+    const [fresh, plain, dropped] = [{}, from, { ...from, dropout: 0.2 }].map((flags) => outcome(flags));
+    expect(await plain).not.toEqual(await fresh);
+    expect(await dropped).not.toEqual(await plain);
+  });
+
   test('--allow lets a finding pass', async () => {
     await expect(train(toys, { data: bots, batch: 1 })).rejects.toThrow('DATA_SPECIAL_TOKEN');
     await train(toys, { data: bots, batch: 1, steps: 1, allow: 'DATA_SPECIAL_TOKEN' });

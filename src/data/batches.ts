@@ -73,7 +73,7 @@ export interface MicroBatchOptions {
 export interface MicroBatchPlan {
   /** Indices into the batch, shortest row first. */
   readonly rows: readonly number[];
-  /** L: cells of a row of the attention grid, the longest row rounded up to a multiple of 16 (of 64 above 512). */
+  /** L: cells of a row of the attention grid, the longest row rounded up by gridLength. */
   readonly length: number;
   /** N: tokens that the linear layers see, padding at the end included. */
   readonly tokens: number;
@@ -122,15 +122,15 @@ function grouped(order: readonly number[], lengths: readonly number[], options: 
   return groups;
 }
 
-/** A length of the attention grid: multiples of 16, of 64 above 512. */
+/** A length of the attention grid: multiples of 16, of 32 above 128, of 64 above 512. Each length is a program to compile. */
 export function gridLength(length: number): number {
-  const unit = length > 512 ? 64 : 16;
+  const unit = length > 512 ? 64 : length > 128 ? 32 : 16;
   return Math.ceil(length / unit) * unit;
 }
 
-/** A number of packed tokens: multiples of 32, of 64 above 512. */
+/** A number of packed tokens: multiples of 32, of 64 above 256. */
 function packedLength(tokens: number): number {
-  const unit = tokens > 512 ? 64 : 32;
+  const unit = tokens > 256 ? 64 : 32;
   return Math.ceil(tokens / unit) * unit;
 }
 

@@ -23,7 +23,7 @@ interface Entry {
 }
 
 /** Sessions that are kept compiled; the least recently used is dropped and compiled again when needed. */
-const MAX_SESSIONS = 256;
+export const MAX_SESSIONS = 256;
 
 /** The side that computes: keeps handles and programs, serves requests strictly in order. */
 export function createHost(driver: Driver): { handle(request: HostRequest): Promise<HostReply | undefined> } {
@@ -178,25 +178,41 @@ function materialise(source: UploadSource): HostTensor {
 }
 
 /** Bytes of released buffers that are kept for reuse: fresh memory costs a page fault for every 4 KiB. */
-const POOL_BYTES = 512 * 2 ** 20;
+const POOL_BYTES = 384 * 2 ** 20;
 
 function createBufferPool() {
-  const free = new Map<number, HostTensor['data'][]>();
+  const free = new Map<number, ArrayBuffer[]>();
+  /** Buffers that were handed out; what came from elsewhere may share its memory with others and is never taken in. */
+  const live = new Set<ArrayBufferLike>();
   let bytes = 0;
   return {
     take(type: TensorType): HostTensor {
       const n = sizeOf(type.shape);
       if (type.dtype !== 'f32') throw new Error(`internal: outputs are f32, not ${type.dtype}`);
-      const reused = free.get(n)?.pop();
-      if (reused !== undefined) bytes -= reused.byteLength;
-      return { dtype: type.dtype, shape: type.shape, data: reused ?? new Float32Array(n) };
+      const size = 4 * sizeClass(n);
+      const reused = free.get(size)?.pop();
+      if (reused !== undefined) bytes -= size;
+      const buffer = reused ?? new ArrayBuffer(size);
+      live.add(buffer);
+      return { dtype: type.dtype, shape: type.shape, data: new Float32Array(buffer, 0, n) };
     },
     give(tensor: HostTensor): void {
-      if (!(tensor.data instanceof Float32Array) || bytes + tensor.data.byteLength > POOL_BYTES) return;
-      const list = free.get(tensor.data.length) ?? [];
-      list.push(tensor.data);
-      free.set(tensor.data.length, list);
-      bytes += tensor.data.byteLength;
+      const buffer = tensor.data.buffer as ArrayBuffer;
+      if (!live.delete(buffer)) return;
+      if (bytes + buffer.byteLength > POOL_BYTES) {
+        free.clear();
+        bytes = 0;
+      }
+      const list = free.get(buffer.byteLength) ?? [];
+      list.push(buffer);
+      free.set(buffer.byteLength, list);
+      bytes += buffer.byteLength;
     },
   };
+}
+
+/** Sizes that buffers come in, at most an eighth above what is asked for: so that micro-batches of many shapes share them. */
+function sizeClass(n: number): number {
+  const unit = Math.max(64, 2 ** (Math.floor(Math.log2(Math.max(n, 1))) - 3));
+  return Math.ceil(n / unit) * unit;
 }

@@ -97,10 +97,7 @@ export function microStep(
   const kept: { x: Handle; saved: Handles; dropout: Handles }[] = [];
   for (let layer = 0; layer < config.layers; layer++) {
     const dropout = dropoutMasks(net, layer, layout, draw);
-    const { forward } = layerPrograms(net, layer, layout, {
-      inputGradient: layer > first || net.weights === 'full',
-      trained: layer >= first,
-    });
+    const { forward } = layerPrograms(net, layer, layout, layer >= first);
     const { y, ...saved } = engine.run(forward, { ...net.layers[layer], ...shared, ...dropout, x });
     if (layer >= first) kept.push({ x, saved, dropout });
     else engine.release(x, ...Object.values(dropout));
@@ -112,14 +109,14 @@ export function microStep(
   const layers: Handles[] = Array.from({ length: config.layers }, () => ({}));
   for (let layer = config.layers - 1; layer >= first; layer--) {
     const { x: input, saved, dropout } = kept.pop()!;
-    const inputGradient = layer > first || net.weights === 'full';
-    const { backward } = layerPrograms(net, layer, layout, { inputGradient, trained: true });
+    const { backward } = layerPrograms(net, layer, layout, true);
     const grads = engine.run(backward!, { ...net.layers[layer], ...shared, ...dropout, ...saved, x: input, dy });
     engine.release(input, dy, ...Object.values(saved), ...Object.values(dropout));
     for (const name of trainedNames(net, layer)) layers[layer]![name] = grads[`d.${name}`]!;
-    if (inputGradient) dy = grads['d.x']!;
+    dy = grads['d.x']!;
   }
   const outer = net.weights === 'full' ? outerGradients(net, batch, head, dy) : {};
+  if (net.weights === 'lora') engine.release(dy);
   engine.release(...Object.values(shared));
   return { nll: head.nll, layers, outer };
 }
@@ -192,15 +189,15 @@ function layerPrograms(
   net: Network,
   layer: number,
   layout: Layout,
-  { inputGradient, trained }: { readonly inputGradient: boolean; readonly trained: boolean },
+  trained: boolean,
 ): { readonly forward: Program; readonly backward: Program | undefined } {
-  const key = `${layoutKey(layout)}|${adaptedKey(net, layer)}|${inputGradient}|${trained}`;
+  const key = `${layoutKey(layout)}|${adaptedKey(net, layer)}|${trained}`;
   const known = net.programs.get(`forward|${key}`);
   if (known !== undefined) return { forward: known, backward: net.programs.get(`backward|${key}`) };
   const segment = segmentOf(net, layer, layout);
   if (!trained) return { forward: cached(net, `forward|${key}`, () => forwardProgram(segment)), backward: undefined };
-  const wanted = [...(inputGradient ? ['x'] : []), ...trainedNames(net, layer)];
-  const { forward, backward } = segmentPrograms(segment, wanted, net.keep);
+  // The first trained layer's own d.x is not needed, but a program without it would be compiled anew for each layout.
+  const { forward, backward } = segmentPrograms(segment, ['x', ...trainedNames(net, layer)], net.keep);
   return {
     forward: cached(net, `forward|${key}`, () => forward),
     backward: cached(net, `backward|${key}`, () => backward),

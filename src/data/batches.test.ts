@@ -111,8 +111,8 @@ describe('micro-batches', () => {
         }
       }),
     );
-    expect([1, 16, 17, 128, 129, 512, 513, 640, 641].map(gridLength)).toEqual([
-      16, 16, 32, 128, 160, 512, 576, 640, 704,
+    expect([1, 16, 17, 256, 257, 512, 513, 640, 641].map(gridLength)).toEqual([
+      16, 16, 32, 256, 288, 512, 576, 640, 704,
     ]);
   });
 
@@ -135,7 +135,7 @@ describe('micro-batches', () => {
   test('packing three rows, written out', () => {
     const rows = [[1, 2, 3], [4], [5, 6]].map((ids) => ({ ids: Int32Array.from(ids), labels: Int32Array.from(ids) }));
     const plan = planMicroBatches([3, 1, 2], { pack: true })[0]!;
-    expect(plan).toEqual({ rows: [1, 2, 0], length: 16, tokens: 32 });
+    expect(plan).toEqual({ rows: [1, 2, 0], length: 16, tokens: 16 });
     const m = buildMicroBatch(rows, plan);
     expect([...m.ids.subarray(0, 8)]).toEqual([4, 5, 6, 1, 2, 3, 0, 0]);
     expect([...m.positions.subarray(0, 8)]).toEqual([0, 0, 1, 0, 1, 2, 0, 0]);

@@ -122,15 +122,15 @@ function grouped(order: readonly number[], lengths: readonly number[], options: 
   return groups;
 }
 
-/** A length of the attention grid: multiples of 16, of 32 above 128, of 64 above 512. Each length is a program to compile. */
+/** A length of the attention grid: multiples of 16, of 32 above 256, of 64 above 512. Each length is a program to compile. */
 export function gridLength(length: number): number {
-  const unit = length > 512 ? 64 : length > 128 ? 32 : 16;
+  const unit = length > 512 ? 64 : length > 256 ? 32 : 16;
   return Math.ceil(length / unit) * unit;
 }
 
-/** A number of packed tokens: multiples of 32, of 64 above 256. */
+/** A number of packed tokens: multiples of 16, of 64 above 512. Each number is a program to compile, and each padding token is computed. */
 function packedLength(tokens: number): number {
-  const unit = tokens > 256 ? 64 : 32;
+  const unit = tokens > 512 ? 64 : 16;
   return Math.ceil(tokens / unit) * unit;
 }
 

@@ -29,7 +29,7 @@ export interface TrainOptions {
  * @throws the catalogue errors, see docs/errors.md
  */
 export async function* train(config: RunConfigInput, options: TrainOptions = {}): AsyncGenerator<TrainEvent> {
-  const parsed = RunConfig.parse(config);
+  const parsed = parseConfig(config);
   const base = await locate(parsed, options);
   const around = {
     now: () => new Date(),
@@ -44,6 +44,15 @@ export async function* train(config: RunConfigInput, options: TrainOptions = {})
   } finally {
     await run.close();
   }
+}
+
+/** @throws CLI_OPTION_VALUE naming the key */
+function parseConfig(config: RunConfigInput): RunConfig {
+  const parsed = RunConfig.safeParse(config);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  const message = `${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'is not a config of a run.'}`;
+  throw new TunesmithError('CLI_OPTION_VALUE', { message, cause: parsed.error });
 }
 
 async function locate(config: RunConfig, options: TrainOptions): Promise<{ path: string; hubId: string | undefined }> {

@@ -53,7 +53,7 @@ type LoopState = { -readonly [K in keyof LoopProgress]: LoopProgress[K] };
 
 /**
  * The training loop: yields what happens, writes nothing itself. Each step is a function of (options, step, parameters), so that a run
- * that goes on from a checkpoint takes the very steps that an uninterrupted one takes. recipes/sft.ts shows the same flat.
+ * that goes on from a checkpoint takes the very steps that an uninterrupted one takes.
  */
 export async function* trainLoop(
   net: Network,

@@ -1,21 +1,9 @@
 import type { ModelRequest, ModelSession, Prompt, ScoreEvent } from '../evaluate/types.ts';
-import type { RunConfig } from '../train/config.ts';
-import type { PreparedRun } from '../train/run.ts';
+import type { PreparedRun, RunRequest } from '../train/run.ts';
 
 export type { GenerateEvent, ModelRequest, ModelSession, Prompt, Sampling, ScoreEvent } from '../evaluate/types.ts';
 export type { TrainPlan } from '../train/plan.ts';
-export type { PreparedRun } from '../train/run.ts';
-
-/** What `train` is asked for. */
-export type TrainRequest =
-  | {
-      readonly kind: 'start';
-      /** `config.model` is the name that the user gave; `base` is where it lies. */
-      readonly config: RunConfig;
-      readonly origins: Readonly<Record<string, string>>;
-      readonly base: ModelRequest;
-    }
-  | { readonly kind: 'resume'; readonly run: string; readonly base: ModelRequest };
+export type { PreparedRun, RunRequest } from '../train/run.ts';
 
 /** One finding of `doctor`. */
 export interface Check {
@@ -26,7 +14,7 @@ export interface Check {
 
 /** What the commands need of the domain; `wiring.ts` connects it. Everything bad is thrown as a TunesmithError. */
 export interface Domain {
-  prepareRun(request: TrainRequest): Promise<PreparedRun>;
+  prepareRun(request: RunRequest): Promise<PreparedRun>;
   score(model: ModelRequest, data: readonly string[], signal: AbortSignal): AsyncIterable<ScoreEvent>;
   /** Renders what it is given and adds no special tokens. */
   tokenize(

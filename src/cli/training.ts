@@ -5,9 +5,6 @@ import type { PreparedRun, TrainPlan } from './domain.ts';
 import { bytesText, countText, curve, durationText, lossText, table } from './format.ts';
 import { openProgress, type Progress } from './progress.ts';
 
-/** A run above this many minutes is worth a cheaper choice, and the plan names it. */
-const LONG = 30;
-
 /** What a run will cost, in words. */
 export function planText(plan: TrainPlan): string {
   const rows = [
@@ -22,7 +19,7 @@ export function planText(plan: TrainPlan): string {
   const automatic = Object.entries(plan.automatic).map(
     ([path, { value, why }]) => `  ${path} = ${JSON.stringify(value)} (automatic: ${why})`,
   );
-  const cheaper = plan.minutes > LONG && plan.cheaper !== undefined ? [`Cheaper: ${plan.cheaper}`] : [];
+  const cheaper = plan.cheaper !== undefined ? [`Cheaper: ${plan.cheaper}`] : [];
   return [table(rows), ...automatic, ...cheaper].join('\n');
 }
 

@@ -1,5 +1,3 @@
-import { availableParallelism, freemem } from 'node:os';
-import { version } from '../io/version.ts';
 import type { Domain } from './domain.ts';
 
 /**
@@ -8,14 +6,8 @@ import type { Domain } from './domain.ts';
  */
 export const domain: Domain = {
   async prepareRun(request) {
-    const { prepareRun } = await import('../train/run.ts');
-    const around = {
-      now: () => new Date(),
-      cores: availableParallelism(),
-      memoryBytes: Math.min(freemem(), process.availableMemory()),
-      version: version(),
-    };
-    return prepareRun(request, around);
+    const { prepareRun, surroundings } = await import('../train/run.ts');
+    return prepareRun(request, surroundings());
   },
   async *score(model, data, signal) {
     yield* (await import('../evaluate/score.ts')).score(model, data, signal);

@@ -14,7 +14,6 @@ export interface ModelRequest {
   readonly compute?: {
     readonly device?: RunConfig['compute']['device'];
     readonly threads?: number;
-    readonly memory?: string;
   };
 }
 

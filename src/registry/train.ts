@@ -1,12 +1,11 @@
-import { availableParallelism, freemem, homedir } from 'node:os';
+import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { TunesmithError } from '../errors/index.ts';
 import { type PullEvent, pullModel } from '../io/cache.ts';
-import { version } from '../io/version.ts';
 import { RunConfig, type RunConfigInput } from '../train/config.ts';
 import type { TrainEvent } from '../train/events.ts';
 import type { TrainPlan } from '../train/plan.ts';
-import { prepareRun } from '../train/run.ts';
+import { prepareRun, surroundings } from '../train/run.ts';
 import { resolveModel } from './models.ts';
 
 /** What goes with a run that is started from code. */
@@ -31,13 +30,7 @@ export interface TrainOptions {
 export async function* train(config: RunConfigInput, options: TrainOptions = {}): AsyncGenerator<TrainEvent> {
   const parsed = parseConfig(config);
   const base = await locate(parsed, options);
-  const around = {
-    now: () => new Date(),
-    cores: availableParallelism(),
-    memoryBytes: Math.min(freemem(), process.availableMemory()),
-    version: version(),
-  };
-  const run = await prepareRun({ kind: 'start', config: parsed, origins: {}, base }, around);
+  const run = await prepareRun({ kind: 'start', config: parsed, origins: {}, base }, surroundings());
   try {
     options.onPlan?.(run.plan);
     yield* run.start(options.signal ?? new AbortController().signal);

@@ -114,32 +114,44 @@ export function readProgress(checkpoint: string): Progress {
 /** Loads parameters and moments of a checkpoint into a network that has just been made. */
 export function restoreCheckpoint(checkpoint: string, net: Network, state: OptimizerState): void {
   recoverFolder(checkpoint);
-  const weightFile = ['adapter_model.safetensors', 'model.safetensors']
-    .map((name) => join(checkpoint, name))
-    .find(fileExists);
-  if (weightFile === undefined)
-    throw new TunesmithError('RUN_CHECKPOINT', { file: checkpoint, message: 'holds no weights.' });
-  const weights = tensorsOf(weightFile);
+  loadTrained(checkpoint, net);
   const moments = tensorsOf(join(checkpoint, 'optimizer.safetensors'));
-  const load = (tensors: Map<string, StoredTensor>, name: string, old: Handle): Handle => {
-    const stored = tensors.get(name);
-    if (stored === undefined || String(stored.shape) !== String(old.shape)) {
-      throw new TunesmithError('RUN_CHECKPOINT', {
-        file: checkpoint,
-        message: `tensor ${name} is missing or of another shape.`,
-      });
-    }
-    net.engine.release(old);
-    return net.engine.upload({ stored: [stored], shape: stored.shape });
-  };
+  for (const { file, place, name } of trainedTensors(net)) {
+    const { m, v } = state.moments.get(place)!;
+    m[name] = exchange(net.engine, m[name]!, moments, `m.${file}`, checkpoint);
+    v[name] = exchange(net.engine, v[name]!, moments, `v.${file}`, checkpoint);
+  }
+}
+
+/** Puts the weights of a checkpoint, of best/ or of last/ in the place of those that a network trains. @throws RUN_CHECKPOINT */
+export function loadTrained(folder: string, net: Network): void {
+  const names = ['adapter_model.safetensors', 'model.safetensors'];
+  const weightFile = names.map((name) => join(folder, name)).find(fileExists);
+  if (weightFile === undefined)
+    throw new TunesmithError('RUN_CHECKPOINT', { file: folder, message: 'holds no weights.' });
+  const weights = tensorsOf(weightFile);
   for (const { file, place, name, handle } of [...trainedTensors(net)]) {
     const target = place === 'outer' ? net.outer : net.layers[place]!;
-    target[name] = load(weights, file, handle);
-    const { m, v } = state.moments.get(place)!;
-    m[name] = load(moments, `m.${file}`, m[name]!);
-    v[name] = load(moments, `v.${file}`, v[name]!);
+    target[name] = exchange(net.engine, handle, weights, file, folder);
   }
   if (net.config.tiedEmbeddings) net.outer.head = net.outer.embed!;
+}
+
+/** Releases a handle and loads the tensor of that name and shape instead. */
+function exchange(
+  engine: Engine,
+  old: Handle,
+  tensors: ReadonlyMap<string, StoredTensor>,
+  name: string,
+  folder: string,
+): Handle {
+  const stored = tensors.get(name);
+  if (stored === undefined || String(stored.shape) !== String(old.shape)) {
+    const message = `tensor ${name} is missing or of another shape.`;
+    throw new TunesmithError('RUN_CHECKPOINT', { file: folder, message });
+  }
+  engine.release(old);
+  return engine.upload({ stored: [stored], shape: stored.shape });
 }
 
 function tensorsOf(file: string): Map<string, StoredTensor> {

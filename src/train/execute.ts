@@ -3,11 +3,9 @@ import { TunesmithError } from '../errors/index.ts';
 import {
   type Appender,
   folderExists,
-  listFolder,
   makeFolder,
   openAppender,
   openTensorboard,
-  readSafetensorsHeader,
   recoverFolder,
   removePartials,
   type TensorboardWriter,
@@ -18,6 +16,7 @@ import {
 import { writeModelFolder } from '../model/folder.ts';
 import { writePeft } from '../model/peft.ts';
 import {
+  loadTrained,
   newestCheckpoint,
   type Progress,
   pruneCheckpoints,
@@ -30,7 +29,6 @@ import type { RunContext } from './context.ts';
 import { meanLoss } from './evaluate-loss.ts';
 import type { TrainEvent } from './events.ts';
 import { type LoopEnd, type LoopHooks, trainLoop } from './loop.ts';
-import { trainedTensors } from './names.ts';
 import { answerSamples, samplePrompts } from './samples.ts';
 import { initialState, type OptimizerState } from './step.ts';
 
@@ -202,25 +200,9 @@ async function* finish(
   }
   const report = run.dataset.report.map(({ example }) => example);
   if (report.length > 0 && reportBase !== undefined) {
-    const tuned = await meanLoss(bestNetwork(run, best), report, signal);
+    loadTrained(best, run.net);
+    const tuned = await meanLoss(run.net, report, signal);
     yield record.write({ type: 'report', before: reportBase.loss, after: tuned.loss, tokens: tuned.tokens });
   }
   yield record.write({ type: 'done', steps, best, last });
-}
-
-/** The network with the best weights instead of the last ones. */
-function bestNetwork(run: RunContext, best: string): RunContext['net'] {
-  const file = listFolder(best).find((name) => name.endsWith('.safetensors'))!;
-  const stored = new Map(readSafetensorsHeader(join(best, file)).tensors.map((t) => [t.name, t]));
-  const { net } = run;
-  for (const { file: name, place, name: input, handle } of [...trainedTensors(net)]) {
-    const tensor = stored.get(name)!;
-    net.engine.release(handle);
-    (place === 'outer' ? net.outer : net.layers[place]!)[input] = net.engine.upload({
-      stored: [tensor],
-      shape: tensor.shape,
-    });
-  }
-  if (net.config.tiedEmbeddings) net.outer.head = net.outer.embed!;
-  return net;
 }

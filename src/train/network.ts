@@ -165,7 +165,11 @@ function adaptedKey(net: Network, layer: number): string {
   return [...net.adapted[layer]!].map(([module, { rank, scale }]) => `${module}:${rank}:${scale}`).join(',');
 }
 
-function cached(net: Network, key: string, graph: () => Parameters<Engine['compile']>[0]): Program {
+function cached(
+  net: Pick<Network, 'engine' | 'programs'>,
+  key: string,
+  graph: () => Parameters<Engine['compile']>[0],
+): Program {
   const known = net.programs.get(key);
   if (known !== undefined) return known;
   const program = net.engine.compile(graph());
@@ -302,7 +306,7 @@ function headInputs(net: Network, batch: MicroBatch, from: number, chunk: number
 export function sumInto(net: Pick<Network, 'engine' | 'programs'>, kind: string, sum: Handles, part: Handles): Handles {
   const names = Object.keys(part);
   const key = `sum|${kind}|${names.map((name) => part[name]!.shape.join('x')).join(',')}`;
-  const program = cached(net as Network, key, () => {
+  const program = cached(net, key, () => {
     const g = createBuilder();
     const add = names.map((name, i) =>
       g.add(g.input(`a.${i}`, part[name]!.shape), g.input(`b.${i}`, part[name]!.shape)),

@@ -1,7 +1,9 @@
+import { availableParallelism, freemem } from 'node:os';
 import { basename, join } from 'node:path';
 import { type Engine, openOrt } from '../engine/index.ts';
 import { TunesmithError } from '../errors/index.ts';
 import { fileExists, folderExists, listFolder, readJson } from '../io/index.ts';
+import { version } from '../io/version.ts';
 import { type AdapterSpec, parseLayers, resolveAdapter } from '../model/adapter.ts';
 import { type AdapterHandles, initialAdapter, uploadAdapter } from '../model/adapter-handles.ts';
 import { uploadBase } from '../model/base.ts';
@@ -34,6 +36,17 @@ export interface Surroundings {
   readonly cores: number;
   readonly memoryBytes: number;
   readonly version: string;
+}
+
+/** This machine, now. */
+export function surroundings(): Surroundings {
+  return {
+    now: () => new Date(),
+    cores: availableParallelism(),
+    // A container may allow less than the machine has free.
+    memoryBytes: Math.min(freemem(), process.availableMemory()),
+    version: version(),
+  };
 }
 
 /** What a run is started or resumed with. */

@@ -6,7 +6,7 @@ import { flatten, resolveRun, showRun } from '../../registry/runs.ts';
 import { type Context, defineCommand, INTERRUPTED, type OptionValue } from '../command.ts';
 import { type ResolvedConfig, resolveConfig } from '../config.ts';
 import { type ConfigFile, findConfig, readConfig } from '../config-file.ts';
-import type { PreparedRun, TrainRequest } from '../domain.ts';
+import type { PreparedRun, RunRequest } from '../domain.ts';
 import { configFields, configOptions } from '../fields.ts';
 import { RUNS, requestBaseOf, requestModel } from '../models.ts';
 import { planText, summaryText, type Watched, watchRun } from '../training.ts';
@@ -88,7 +88,7 @@ function tellDone(run: string, { terminal }: Context): boolean {
   return true;
 }
 
-async function requestOf(flags: Flags, configName: string | undefined, context: Context): Promise<TrainRequest> {
+async function requestOf(flags: Flags, configName: string | undefined, context: Context): Promise<RunRequest> {
   if (typeof flags.resume === 'string') {
     const beside = Object.keys(flags).filter((name) => !['resume', 'json', 'quiet', 'plan'].includes(name));
     const other = configName ?? (beside[0] === undefined ? undefined : `--${beside[0]}`);
@@ -105,15 +105,14 @@ async function requestOf(flags: Flags, configName: string | undefined, context: 
   return start(resolved, context);
 }
 
-async function start({ config, origins }: ResolvedConfig, context: Context): Promise<TrainRequest> {
-  const { device, threads, memory } = config.compute;
+async function start({ config, origins }: ResolvedConfig, context: Context): Promise<RunRequest> {
+  const { device, threads } = config.compute;
   const base = await requestModel(config.model, { device, threads }, context);
   if (base.adapter !== undefined) {
     const fix = `tunesmith train --from ${config.model} ...`;
     throw new TunesmithError('CLI_OPTION_CONFLICT', { message: `${config.model} is a run with an adapter.`, fix });
   }
-  const compute = { ...base.compute, ...(memory === undefined ? {} : { memory }) };
-  return { kind: 'start', config, origins, base: { ...base, compute } };
+  return { kind: 'start', config, origins, base };
 }
 
 /** A new run with the config of another, from its adapter; its name, and what the adapter brings, are not taken over. */
@@ -122,7 +121,7 @@ async function fromRun(
   flags: Flags,
   configName: string | undefined,
   context: Context,
-): Promise<TrainRequest> {
+): Promise<RunRequest> {
   for (const [other, given] of [
     ['a config file', configName],
     ['--init-adapter', flags['init-adapter']],
@@ -157,7 +156,7 @@ async function fromRun(
 const Frozen = z.looseObject({ model: z.string(), origins: z.record(z.string(), z.string()).default({}) });
 
 /** The resolved config with the origin of every value. */
-function configText({ config, origins }: TrainRequest & { kind: 'start' }): string {
+function configText({ config, origins }: RunRequest & { kind: 'start' }): string {
   const lines = Object.entries(flatten(config)).map(
     ([path, value]) => `  ${path} = ${JSON.stringify(value)} (${origins[path] ?? 'default'})`,
   );

@@ -134,6 +134,15 @@ function packedLength(tokens: number): number {
   return Math.ceil(tokens / unit) * unit;
 }
 
+/** The tokens of one row among those of its micro-batch. */
+export interface RowSpan {
+  /** Index in the batch that the micro-batch was cut from. */
+  readonly row: number;
+  /** Index of its first token in N. */
+  readonly from: number;
+  readonly count: number;
+}
+
 /**
  * The inputs of one micro-batch. Legend: N tokens, R rows, L cells of a row, P tokens with loss.
  *
@@ -150,6 +159,8 @@ export interface MicroBatch {
   readonly gridIndex: Int32Array;
   /** [R*L] 1 for a cell with a token, else 0. */
   readonly gridValid: Float32Array;
+  /** Where each row lies in N, and which row of the batch it is. */
+  readonly spans: readonly RowSpan[];
   /** [N] for each token its cell; padding points to cell 0 (in a dense batch: to itself). */
   readonly inverse: Int32Array;
   /** N equals R*L and both index inputs are the identity: nothing need be gathered. */
@@ -180,9 +191,11 @@ export function buildMicroBatch(batch: readonly Example[], plan: MicroBatchPlan)
   const gridValid = new Float32Array(cells);
   const inverse = new Int32Array(tokens);
   if (dense) for (let i = 0; i < tokens; i++) gridIndex[i] = inverse[i] = i;
+  const spans: RowSpan[] = [];
   let realTokens = 0;
   for (const [r, example] of examples.entries()) {
     const start = dense ? r * length : realTokens;
+    spans.push({ row: plan.rows[r]!, from: start, count: example.ids.length });
     ids.set(example.ids, start);
     for (let i = 0; i < example.ids.length; i++) {
       positions[start + i] = i;
@@ -196,7 +209,7 @@ export function buildMicroBatch(batch: readonly Example[], plan: MicroBatchPlan)
   const { lossPositions, lossTargets } = loss;
   const lossTokens = lossTargets.length;
   const shape = { rows: examples.length, length, dense, realTokens, lossTokens };
-  return { ...shape, ids, positions, gridIndex, gridValid, inverse, lossPositions, lossTargets };
+  return { ...shape, spans, ids, positions, gridIndex, gridValid, inverse, lossPositions, lossTargets };
 }
 
 /** @param stride tokens from one row to the next; undefined where rows follow one another without padding */

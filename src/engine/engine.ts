@@ -23,9 +23,14 @@ export interface StoredSource {
   readonly shape: Shape;
 }
 
-/** A dropout mask that the engine draws itself: 0 with probability `share`, else 1 / (1 - share). A function of its fields alone. */
+/**
+ * A dropout mask [tokens, width] that the engine draws itself: 0 with probability `share`, else 1 / (1 - share). Each row of the batch has a stream
+ * of its own (its `b`), so that its mask does not depend on what lies beside it. Padding, which no span covers, gets 0.
+ */
 export interface DropoutSource {
-  readonly dropout: Stream & { readonly share: number };
+  readonly dropout: Omit<Stream, 'b'> & { readonly share: number };
+  /** Tokens by the row that they belong to. */
+  readonly spans: readonly { readonly row: number; readonly from: number; readonly count: number }[];
   readonly shape: Shape;
 }
 

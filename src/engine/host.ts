@@ -2,7 +2,7 @@ import { type Graph, outputTypes, type TensorType } from '../graph/index.ts';
 import { readStored } from '../io/read-stored.ts';
 import { fillDropout } from '../math/random.ts';
 import { type HostTensor, sizeOf } from '../tensor/tensor.ts';
-import type { EngineStats, UploadSource } from './engine.ts';
+import type { DropoutSource, EngineStats, UploadSource } from './engine.ts';
 import type { HostReply, HostRequest } from './protocol.ts';
 
 /** A compiled graph of a driver. Results are written into `outputs`. */
@@ -165,7 +165,7 @@ function materialise(source: UploadSource): HostTensor {
   if ('dtype' in source) return source;
   const data = new Float32Array(sizeOf(source.shape));
   if ('dropout' in source) {
-    fillDropout(data, source.dropout.share, source.dropout);
+    drawDropout(data, source);
     return { dtype: 'f32', shape: source.shape, data };
   }
   let from = 0;
@@ -175,6 +175,13 @@ function materialise(source: UploadSource): HostTensor {
     from += n;
   }
   return { dtype: 'f32', shape: source.shape, data };
+}
+
+function drawDropout(data: Float32Array, { dropout, spans, shape }: DropoutSource): void {
+  const width = data.length / shape[0]!;
+  for (const { row, from, count } of spans) {
+    fillDropout(data.subarray(from * width, (from + count) * width), dropout.share, { ...dropout, b: row });
+  }
 }
 
 /** Bytes of released buffers that are kept for reuse: fresh memory costs a page fault for every 4 KiB. */

@@ -83,12 +83,8 @@ export interface MicroStep {
   readonly outer: Handles;
 }
 
-/** Forward and backward pass over one micro-batch. `draw` numbers it within the run, for dropout. */
-export function microStep(
-  net: Network,
-  batch: MicroBatch,
-  draw: { readonly step: number; readonly micro: number },
-): MicroStep {
+/** Forward and backward pass over one micro-batch. Dropout is a function of the step and the row, wherever the row lies. */
+export function microStep(net: Network, batch: MicroBatch, step: number): MicroStep {
   const { engine, config } = net;
   const layout = layoutOf(batch);
   const shared = sharedInputs(net, batch);
@@ -96,7 +92,7 @@ export function microStep(
   let x = embed(net, batch);
   const kept: { x: Handle; saved: Handles; dropout: Handles }[] = [];
   for (let layer = 0; layer < config.layers; layer++) {
-    const dropout = dropoutMasks(net, layer, layout, draw);
+    const dropout = dropoutMasks(net, layer, batch, step);
     const { forward } = layerPrograms(net, layer, layout, layer >= first);
     const { y, ...saved } = engine.run(forward, { ...net.layers[layer], ...shared, ...dropout, x });
     if (layer >= first) kept.push({ x, saved, dropout });
@@ -238,13 +234,13 @@ function embed(net: Network, batch: MicroBatch): Handle {
   return x!;
 }
 
-function dropoutMasks(net: Network, layer: number, layout: Layout, draw: { step: number; micro: number }): Handles {
+function dropoutMasks(net: Network, layer: number, { ids, spans }: MicroBatch, step: number): Handles {
   if (net.dropout === undefined) return {};
   const masks: Handles = {};
   for (const { module, in: width } of llamaModules(net.config)) {
     if (!net.adapted[layer]!.has(module)) continue;
-    const stream = { ...net.dropout, purpose: `dropout:${layer}:${module}`, a: draw.step, b: draw.micro };
-    masks[`${module}.dropout`] = net.engine.upload({ dropout: stream, shape: [layout.tokens, width] });
+    const stream = { ...net.dropout, purpose: `dropout:${layer}:${module}`, a: step };
+    masks[`${module}.dropout`] = net.engine.upload({ dropout: stream, spans, shape: [ids.length, width] });
   }
   return masks;
 }

@@ -91,7 +91,7 @@ async function measure(
   const batch = microBatches(examples, frozen.loop.microBatch).toSorted((a, b) => b.ids.length - a.ids.length)[0]!;
   const step = async (): Promise<number> => {
     const start = now();
-    const { nll, layers, outer } = microStep(net, batch, { step: 0, micro: 0 });
+    const { nll, layers, outer } = microStep(net, batch, 0);
     net.engine.release(...nll, ...layers.flatMap((layer) => Object.values(layer)), ...Object.values(outer));
     await net.engine.sync();
     return (now() - start) / 1000;

@@ -71,8 +71,8 @@ export async function trainStep(
 ): Promise<StepResult> {
   const reads: Promise<Float64Array>[] = [];
   let grads: Map<Place, Handles> | undefined;
-  for (const [micro, batch] of batches.entries()) {
-    const part = microStep(net, batch, { step: options.step, micro });
+  for (const batch of batches) {
+    const part = microStep(net, batch, options.step);
     reads.push(readLosses(net.engine, part.nll, batch.lossTokens));
     grads = accumulate(net, grads, part);
   }

@@ -41,6 +41,17 @@ describe('training', () => {
     }
   });
 
+  test('with dropout too, since a mask belongs to a row', async () => {
+    const whole = await train(toys, { dropout: 0.2, 'micro-batch': 8 });
+    const plain = await train(toys, { 'micro-batch': 8 });
+    expect(adapterDistance(whole, plain)).toBeGreaterThan(1e-2);
+    for (const flags of [{ 'micro-batch': 1 }, { 'micro-batch': 8, 'no-pack': true }, { 'micro-batch': 3 }] as const) {
+      const parts = await train(toys, { ...flags, dropout: 0.2 });
+      for (const [i, loss] of parts.losses.entries()) expectClose(loss, whole.losses[i], 1e-6);
+      expect(adapterDistance(whole, parts)).toBeLessThan(1e-5);
+    }
+  });
+
   test('the same seed gives the same bits, in files without times or paths', async () => {
     const [a, b] = [await train(toys, { dropout: 0.1 }), await train(toys, { dropout: 0.1 })];
     expect(b.losses).toEqual(a.losses);

@@ -10,14 +10,14 @@ export interface HeadShape {
   readonly eps: number;
 }
 
-/** What a head program computes besides the loss. */
-export type HeadMode = 'loss' | 'gradient' | 'gradient-and-weights';
+/** What a head program computes: the logits alone, the loss alone, or gradients with it. */
+export type HeadMode = 'logits' | 'loss' | 'gradient' | 'gradient-and-weights';
 
 /**
  * Final norm, output projection and cross entropy at the positions where there is loss. Logits exist for one chunk of positions only.
  *
  * Inputs: `x` [N, D], `norm.weight` [D], `head.weight` [V, D], `position` and `target` [C] i32, `weight` [C, 1] (0 for padding).
- * Output `nll` [C, 1]: -log p(target), not weighted. With `gradient` also `dx` [N, D], to which the chunk's part is added (input `dx.in`);
+ * Output `nll` [C, 1]: -log p(target), not weighted; with `logits` only `logits` [C, V]. With `gradient` also `dx` [N, D], to which the chunk's part is added (input `dx.in`);
  * with `gradient-and-weights` also `d.norm` [D] and `d.head` [V, D].
  *
  * The gradient of the logits, softmax - one-hot, is never formed: with e = exp(logits - max) and s = sum(e),
@@ -35,6 +35,7 @@ export function headGraph(shape: HeadShape, mode: HeadMode): Graph {
   const h_CD = g.rmsNorm(picked_CD, norm_D, eps);
 
   const logits_CV = g.matMul(h_CD, head_VD, { transB: true });
+  if (mode === 'logits') return finishGraph(g, { logits: logits_CV });
   const max_C1 = g.reduceMax(logits_CV, [-1]);
   const e_CV = g.exp(g.sub(logits_CV, max_C1));
   const sum_C1 = sumOfMany(g, e_CV);

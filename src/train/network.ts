@@ -119,6 +119,15 @@ export function microStep(net: Network, batch: MicroBatch, step: number): MicroS
 
 /** Forward pass only: -log p of each target, as in {@link MicroStep.nll}. */
 export function forwardLoss(net: Network, batch: MicroBatch): readonly Handle[] {
+  return forwardHead(net, batch, 'loss').nll;
+}
+
+/** Forward pass only: the logits that predict each target, [C, V] for each chunk of positions, padded as {@link MicroStep.nll}. */
+export function forwardLogits(net: Network, batch: MicroBatch): readonly Handle[] {
+  return forwardHead(net, batch, 'logits').logits;
+}
+
+function forwardHead(net: Network, batch: MicroBatch, mode: 'logits' | 'loss'): HeadResult {
   const { engine, config } = net;
   const layout = layoutOf(batch);
   const shared = sharedInputs(net, batch);
@@ -130,9 +139,9 @@ export function forwardLoss(net: Network, batch: MicroBatch): readonly Handle[] 
     engine.release(x);
     x = y!;
   }
-  const { nll } = lossHead(net, batch, x, 'loss');
+  const result = lossHead(net, batch, x, mode);
   engine.release(x, ...Object.values(shared));
-  return nll;
+  return result;
 }
 
 /** Reads the losses of a micro-batch, one for each of its targets, and releases them. */
@@ -246,7 +255,9 @@ function dropoutMasks(net: Network, layer: number, { ids, spans }: MicroBatch, s
 }
 
 interface HeadResult {
+  /** Empty where only logits were asked for, and the other way round. */
   readonly nll: Handle[];
+  readonly logits: Handle[];
   readonly dx: Handle | undefined;
   readonly norm: Handle | undefined;
   readonly head: Handle | undefined;
@@ -256,8 +267,9 @@ function lossHead(net: Network, batch: MicroBatch, x: Handle, mode: HeadMode): H
   const { engine, config } = net;
   const tokens = batch.ids.length;
   const nll: Handle[] = [];
+  const logits: Handle[] = [];
   let dx =
-    mode === 'loss'
+    mode === 'loss' || mode === 'logits'
       ? undefined
       : engine.upload(f32(new Float32Array(tokens * config.hiddenSize), [tokens, config.hiddenSize]));
   let weights: Handles | undefined;
@@ -268,7 +280,8 @@ function lossHead(net: Network, batch: MicroBatch, x: Handle, mode: HeadMode): H
     const inputs = headInputs(net, batch, from, chunk);
     const out = engine.run(program, { ...inputs, x, ...(dx === undefined ? {} : { 'dx.in': dx }) });
     engine.release(...['position', 'target', 'weight'].map((name) => inputs[name]!));
-    nll.push(out.nll!);
+    if (mode === 'logits') logits.push(out.logits!);
+    else nll.push(out.nll!);
     if (dx !== undefined) {
       engine.release(dx);
       dx = out.dx!;
@@ -279,7 +292,7 @@ function lossHead(net: Network, batch: MicroBatch, x: Handle, mode: HeadMode): H
     }
     from += chunk;
   }
-  return { nll, dx, norm: weights?.norm, head: weights?.head };
+  return { nll, logits, dx, norm: weights?.norm, head: weights?.head };
 }
 
 function headInputs(net: Network, batch: MicroBatch, from: number, chunk: number): Handles {

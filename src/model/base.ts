@@ -27,11 +27,15 @@ export function uploadBase(
   config: ModelConfig,
   tensors: ReadonlyMap<string, StoredTensor>,
 ): BaseHandles {
-  const upload = (name: string): Handle => {
+  return placeBase(config, (name) => {
     const stored = tensors.get(name);
     if (stored === undefined) throw new Error(`internal: no tensor ${name}`);
     return engine.upload({ stored: [stored], shape: stored.shape });
-  };
+  });
+}
+
+/** Loads all weights by their Hugging Face names, from wherever they come. */
+export function placeBase(config: ModelConfig, upload: (name: string) => Handle): BaseHandles {
   const embed = upload(EMBED);
   const layers = Array.from({ length: config.layers }, (_, layer) =>
     Object.fromEntries(layerWeightNames(config).map((name) => [name, upload(layerTensor(layer, name))])),

@@ -28,6 +28,14 @@ export function hfName(gguf: string): string | undefined {
   return name === undefined ? undefined : layerTensor(Number(layer[1]), name);
 }
 
+/** The GGUF name of a tensor by its Hugging Face name; undefined for one that has none. */
+export function ggufName(hf: string): string | undefined {
+  const layer = /^model\.layers\.(\d+)\.(.+)$/.exec(hf);
+  if (layer === null) return OUTER_NAMES.find(([, name]) => name === hf)?.[0];
+  const name = LAYER_NAMES.find(([, own]) => own === layer[2])?.[0];
+  return name === undefined ? undefined : `blk.${layer[1]}.${name}`;
+}
+
 /** Full Hugging Face name of a tensor of decoder layer `index`. */
 export function layerTensor(index: number, name: string): string {
   return `model.layers.${index}.${name}`;

@@ -5,7 +5,7 @@ import { inputsOf, real, toHost } from '../../test/conformance/values.ts';
 import { createBuilder, finishGraph, type Graph, segmentPrograms } from '../graph/index.ts';
 import { f32, i32 } from '../tensor/tensor.ts';
 import type { Engine, Handle } from './engine.ts';
-import { createHost, type Driver, MAX_SESSIONS } from './host.ts';
+import { createHost, type Driver, SESSION_CAP } from './host.ts';
 import { openOrt, openOrtHere, openReference } from './index.ts';
 
 const HERE = { device: 'cpu', threads: 1, optimize: 'on' } as const;
@@ -273,7 +273,8 @@ describe('the buffer pool', () => {
 });
 
 describe('the host', () => {
-  it('keeps a bounded number of sessions, those used last', async () => {
+  /** A host whose sessions take so many bytes, and what became of the sessions; programs are told apart by their size. */
+  function watchedHost(bytes: number) {
     const compiled: number[] = [];
     const open = new Set<number>();
     const driver: Driver = {
@@ -282,6 +283,7 @@ describe('the host', () => {
         compiled.push(size);
         open.add(size);
         return {
+          bytes,
           run: async () => {},
           dispose: async () => {
             open.delete(size);
@@ -290,26 +292,33 @@ describe('the host', () => {
       },
     };
     const host = createHost(driver);
+    const known = new Set<number>();
     const use = async (n: number) => {
+      if (!known.has(n)) await host.handle({ kind: 'compile', program: n, graph: sumAndDifference(n) });
+      known.add(n);
       await host.handle({ kind: 'allocate', handle: n, shape: [n] });
-      await host.handle({
-        kind: 'run',
-        program: n,
-        inputs: [n, n],
-        outputs: [1000 + n, 2000 + n],
-      });
+      await host.handle({ kind: 'run', program: n, inputs: [n, n], outputs: [1000 + n, 2000 + n] });
       expect((await host.handle({ kind: 'sync', request: 1 }))?.error).toBeUndefined();
     };
-    for (let n = 1; n <= MAX_SESSIONS + 2; n++)
-      await host.handle({ kind: 'compile', program: n, graph: sumAndDifference(n) });
-    for (let n = 1; n <= MAX_SESSIONS; n++) await use(n);
+    return { compiled, open, use };
+  }
+
+  const { count, bytes } = SESSION_CAP;
+  it.each([
+    { what: 'by their number', size: 1, most: count },
+    { what: 'by their bytes', size: bytes / 8, most: 8 },
+    { what: 'but the one in use, however large', size: 2 * bytes, most: 1 },
+  ])('keeps a bounded number of sessions, those used last: $what', async ({ size, most }) => {
+    const { compiled, open, use } = watchedHost(size);
+    for (let n = 1; n <= most; n++) await use(n);
     await use(1);
-    await use(MAX_SESSIONS + 1); // drops 2, the least recently used
-    expect(open.size).toBe(MAX_SESSIONS);
-    expect(open.has(1)).toBe(true);
-    expect(open.has(2)).toBe(false);
-    await use(2); // drops 3
-    expect(open.has(3)).toBe(false);
-    expect(compiled).toEqual([...Array.from({ length: MAX_SESSIONS + 1 }, (_, i) => i + 1), 2]);
+    expect(compiled).toHaveLength(most);
+    await use(most + 1); // drops the least recently used: 2, or 1 where it is alone
+    const dropped = Math.min(2, most);
+    expect(open.size).toBe(most);
+    expect(open.has(dropped)).toBe(false);
+    await use(dropped); // compiles it again
+    expect(open.has(dropped)).toBe(true);
+    expect(compiled).toEqual([...Array.from({ length: most + 1 }, (_, i) => i + 1), dropped]);
   });
 });

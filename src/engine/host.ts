@@ -7,6 +7,8 @@ import type { HostReply, HostRequest } from './protocol.ts';
 
 /** A compiled graph of a driver. Results are written into `outputs`. */
 export interface Session {
+  /** Memory that it holds, about, and that dropping it gives back; weights that sessions share are not counted. */
+  readonly bytes: number;
   run(inputs: Readonly<Record<string, HostTensor>>, outputs: Readonly<Record<string, HostTensor>>): Promise<void>;
   dispose(): Promise<void>;
 }
@@ -22,8 +24,8 @@ interface Entry {
   session: Session | undefined;
 }
 
-/** Sessions that are kept compiled; the least recently used is dropped and compiled again when needed. */
-export const MAX_SESSIONS = 256;
+/** Sessions that are kept compiled, by number and by bytes; the least recently used are dropped, and compiled again when needed. */
+export const SESSION_CAP = { count: 256, bytes: 256 * 2 ** 20 } as const;
 
 /** The side that computes: keeps handles and programs, serves requests strictly in order. */
 export function createHost(driver: Driver): { handle(request: HostRequest): Promise<HostReply | undefined> } {
@@ -39,15 +41,25 @@ export function createHost(driver: Driver): { handle(request: HostRequest): Prom
     programs.delete(id);
     programs.set(id, entry); // most recently used stands last
     if (entry.session === undefined) {
-      const open = [...programs.values()].filter((p) => p.session !== undefined);
-      if (open.length >= MAX_SESSIONS) {
-        await open[0]!.session!.dispose();
-        open[0]!.session = undefined;
-      }
       entry.session = await driver.compile(entry.graph);
+      await dropSessions(entry);
     }
     return entry.session;
   };
+
+  /** Drops the sessions that were used longest ago until the rest is within the cap. */
+  async function dropSessions(needed: Entry): Promise<void> {
+    const open = [...programs.values()].filter((p) => p.session !== undefined);
+    let count = open.length;
+    let bytes = open.reduce((sum, p) => sum + p.session!.bytes, 0);
+    for (const entry of open) {
+      if ((count <= SESSION_CAP.count && bytes <= SESSION_CAP.bytes) || entry === needed) return;
+      count--;
+      bytes -= entry.session!.bytes;
+      await entry.session!.dispose();
+      entry.session = undefined;
+    }
+  }
 
   async function run(request: Extract<HostRequest, { kind: 'run' }>): Promise<void> {
     const inputs: Record<string, HostTensor> = {};

@@ -3,7 +3,7 @@ import type { StoredTensor } from '../../io/stored.ts';
 import type { HostTensor } from '../../tensor/tensor.ts';
 import type { Driver } from '../host.ts';
 import { type CApi, loadCApi } from './c-api.ts';
-import type { OrtOptions } from './driver.ts';
+import { type OrtOptions, sessionBytes } from './driver.ts';
 import { toOnnx } from './onnx.ts';
 import { type Quantized, quantizeStored } from './quantize.ts';
 
@@ -29,10 +29,11 @@ export async function openCDriver(options: OrtOptions): Promise<Driver | undefin
   const open = sessionOpener(api, env, memory, options);
   return {
     async compile(graph) {
-      const { session, release } = open(graph);
+      const { session, bytes, release } = open(graph);
       const inputNames = Object.keys(graph.inputs);
       const outputNames = Object.keys(outputTypes(graph));
       return {
+        bytes,
         async run(inputs, outputs) {
           const values: unknown[] = [];
           const wrap = (tensor: HostTensor) => {
@@ -68,12 +69,13 @@ function sessionOpener(api: CApi, env: unknown, memory: unknown, options: OrtOpt
     matrices.set(key, matrix);
     return matrix;
   };
-  return (graph: Graph): { readonly session: unknown; release(): void } => {
+  return (graph: Graph): { readonly session: unknown; readonly bytes: number; release(): void } => {
     const constants = new Map<string, HostTensor>();
     const model = toOnnx(graph, options.device, { quantized, add: (name, tensor) => constants.set(name, tensor) });
+    const bytes = sessionBytes(graph, model);
     if (constants.size === 0) {
       const session = api.create('CreateSessionFromArray', env, model, model.length, plain);
-      return { session, release: () => api.call('ReleaseSession', session) };
+      return { session, bytes, release: () => api.call('ReleaseSession', session) };
     }
     const own = createSessionOptions(api, options);
     const values: unknown[] = [];
@@ -90,7 +92,7 @@ function sessionOpener(api: CApi, env: unknown, memory: unknown, options: OrtOpt
       api.call('ReleaseSession', session);
       for (const value of values) api.call('ReleaseValue', value);
     };
-    return { session, release };
+    return { session, bytes, release };
   };
 }
 

@@ -1,5 +1,5 @@
 import type { InferenceSession, OnnxValue, Tensor } from 'onnxruntime-node';
-import type { Emitter } from '../../graph/index.ts';
+import type { Emitter, Graph } from '../../graph/index.ts';
 import type { HostTensor } from '../../tensor/tensor.ts';
 import type { Driver } from '../host.ts';
 import { toOnnx } from './onnx.ts';
@@ -26,8 +26,10 @@ export async function openOrtDriver(options: OrtOptions): Promise<Driver> {
     new ort.Tensor(ONNX_TYPE[tensor.dtype], tensor.data as Float32Array, [...tensor.shape]);
   return {
     async compile(graph) {
-      const session = await ort.InferenceSession.create(toOnnx(graph, options.device), sessionOptions(options));
+      const model = toOnnx(graph, options.device);
+      const session = await ort.InferenceSession.create(model, sessionOptions(options));
       return {
+        bytes: sessionBytes(graph, model),
         async run(inputs, outputs) {
           const results = await session.run(wrapAll(inputs, wrap), wrapAll(outputs, wrap));
           for (const result of Object.values(results)) (result as OnnxValue & Tensor).dispose();
@@ -36,6 +38,14 @@ export async function openOrtDriver(options: OrtOptions): Promise<Driver> {
       };
     },
   };
+}
+
+/** What ONNX Runtime makes of a node: measured 0.9 to 1.4 MB for a layer's program of 125 to 260 nodes. */
+const NODE_BYTES = 6_000;
+
+/** Memory of a session, about: it keeps the constants of its model beside what it makes of the nodes. */
+export function sessionBytes(graph: Graph, model: Uint8Array): number {
+  return model.length + NODE_BYTES * graph.nodes.length;
 }
 
 function wrapAll(

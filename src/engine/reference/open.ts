@@ -10,6 +10,7 @@ import { evaluate } from './evaluate.ts';
 export function openReference(): Engine {
   const driver: Driver = {
     compile: async (graph) => ({
+      bytes: 0,
       run: async (inputs, outputs) => {
         const widened = Object.fromEntries(Object.entries(inputs).map(([name, tensor]) => [name, widen(tensor)]));
         for (const [name, result] of Object.entries(evaluate(graph, widened))) {

@@ -247,7 +247,18 @@ export const CATALOGUE = {
   TRAIN_DISK: { exit: 2, rule: 'There is room on the disk for the checkpoints of the run.' },
   TRAIN_MEMORY: { exit: 2, rule: 'The run fits into memory.' },
   TRAIN_NOT_FINITE: { exit: 1, rule: 'Loss and gradients are finite.' },
+  // the engine
+  ENGINE_GONE: {
+    exit: 1,
+    rule: 'The process that computes lives until it is closed.',
+    fix: 'free some memory or lower --memory, then run the command again; tunesmith doctor says whether the engine works.',
+  },
   // runs
+  RUN_ACTIVE: {
+    exit: 2,
+    rule: 'One process at a time works on a run.',
+    fix: 'wait for it, or stop it with Ctrl-C, which saves the run.',
+  },
   RUN_BROKEN: { exit: 1, rule: 'Each line of events.jsonl is an event; only the last may be torn.' },
   RUN_CHECKPOINT: { exit: 2, rule: 'A checkpoint holds weights, optimiser state and progress of its run.' },
   RUN_CHECKPOINT_NOT_FOUND: {

@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { folderExists, writeFully } from './files.ts';
-import { readError, writeError } from './fs-errors.ts';
+import { errnoOf, readError, writeError } from './fs-errors.ts';
 
 /** How names of unfinished files and folders end. */
 const PARTIAL = '.partial';
@@ -82,6 +82,34 @@ export async function writeFolderAtomic(path: string, fill: (folder: string) => 
   } catch (error) {
     discard(partial);
     recoverFolder(path);
+    throw isSystemError(error) ? writeError(error, path) : error;
+  }
+}
+
+/**
+ * Makes a folder that is not there yet, whole or not at all: `fill` gets an empty folder beside its place. Of several processes that make
+ * the same folder one succeeds.
+ *
+ * @returns false, with nothing changed, if something with content is already at `path`
+ * @throws DISK_FULL, FILE_WRITE_FAILED, and whatever `fill` throws
+ */
+export async function createFolderAtomic(
+  path: string,
+  fill: (folder: string) => void | Promise<void>,
+): Promise<boolean> {
+  const partial = partialName(path);
+  try {
+    mkdirSync(partial);
+    await fill(partial);
+    flushTree(partial);
+    renameSync(partial, path);
+    flushFolder(dirname(path));
+    return true;
+  } catch (error) {
+    discard(partial);
+    if (['ENOTEMPTY', 'EEXIST', 'ENOTDIR'].includes(errnoOf(error) ?? '')) return false;
+    // Windows does not say why; a folder in the way is the likely reason.
+    if (errnoOf(error) === 'EPERM' && folderExists(path)) return false;
     throw isSystemError(error) ? writeError(error, path) : error;
   }
 }

@@ -1,4 +1,12 @@
-export { makeFolder, recoverFolder, remove, removePartials, writeAtomic, writeFolderAtomic } from './atomic.ts';
+export {
+  createFolderAtomic,
+  makeFolder,
+  recoverFolder,
+  remove,
+  removePartials,
+  writeAtomic,
+  writeFolderAtomic,
+} from './atomic.ts';
 export { BLOCKS, storedBytes } from './blocks.ts';
 export { dequantize } from './dequantize.ts';
 export {
@@ -21,6 +29,7 @@ export { type GgufFile, readGguf } from './gguf.ts';
 export type { GgufScalarType, GgufValue, GgufValueType } from './gguf-format.ts';
 export { type GgufField, type GgufToWrite, writeGguf } from './gguf-write.ts';
 export { floatsToBytes } from './half.ts';
+export { type LockHolder, lockHolder, takeLock } from './lock.ts';
 export { readStored, readStoredRaw, readStoredRows } from './read-stored.ts';
 export {
   openSafetensorsFolder,

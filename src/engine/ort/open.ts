@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { TunesmithError } from '../../errors/index.ts';
 import type { HostTensor } from '../../tensor/tensor.ts';
 import { createEngineClient, type Transport } from '../client.ts';
 import type { Engine } from '../engine.ts';
@@ -46,6 +47,17 @@ function copyOf(tensor: HostTensor): HostTensor {
   return { ...tensor, data: tensor.data.slice() };
 }
 
+/** Native code that fails takes its process with it, and so does a system that runs out of memory. */
+function engineGone(code: number | null, signal: NodeJS.Signals | null): TunesmithError {
+  const how = signal === null ? `ended with exit code ${code}` : `was ended by ${signal}`;
+  const likely: Readonly<Record<string, string>> = {
+    SIGKILL: ', most likely because the machine ran out of memory',
+    SIGABRT: ', most likely because it got no more memory',
+  };
+  const why = likely[signal ?? ''] ?? '';
+  return new TunesmithError('ENGINE_GONE', { message: `the engine's process ${how}${why}.` });
+}
+
 function processTransport(child: ChildProcess): Transport {
   let closing = false;
   let queue: HostRequest[] = [];
@@ -71,10 +83,11 @@ function processTransport(child: ChildProcess): Transport {
       child.on('message', (reply) => listener(reply as HostReply));
     },
     onGone: (listener) => {
-      child.on('error', (error) => listener(new Error(`internal: the engine process: ${error.message}`)));
+      child.on('error', (cause) => {
+        listener(new TunesmithError('ENGINE_GONE', { message: `the engine's process: ${cause.message}.`, cause }));
+      });
       child.on('exit', (code, signal) => {
-        const how = closing ? 'was closed' : `process ended (${signal ?? `code ${code}`})`;
-        listener(new Error(`internal: the engine ${how}`));
+        listener(closing ? new Error('internal: the engine was closed') : engineGone(code, signal));
       });
     },
     close: () =>

@@ -158,6 +158,19 @@ describe.each(Object.entries(ENGINES))('the decoder on %s', (_name, open) => {
     }
   });
 
+  it('runs only the rest of a prompt whose beginning the cache holds, in a larger cache too', async () => {
+    const model = randomModel(await open());
+    const decoder = createDecoder(model);
+    const [first, second] = [ids(30, 1), [...ids(12, 1), ...ids(9, 4)]];
+    const cache = decoder.allocate(1, 256);
+    await decoder.prefill(cache, first);
+    const expected = (await uncached(model, second))[20]!;
+    const larger = decoder.allocate(1, 512);
+    decoder.copyTokens(cache, larger, 12);
+    expectClose(await decoder.prefill(cache, second, 12), expected);
+    expectClose(await decoder.prefill(larger, second, 12), expected);
+  });
+
   it('switches between base and adapter without loading the base again', async () => {
     const model = randomModel(await open());
     const prompt = ids(9, 2);

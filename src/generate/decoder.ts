@@ -75,14 +75,19 @@ export interface NextToken {
 export interface Decoder {
   readonly config: ModelConfig;
   allocate(rows: number, capacity: number): Cache;
-  /** Runs a whole prompt into a cache of one row; returns the logits [V] after its last token. */
-  prefill(cache: Cache, ids: readonly number[]): Promise<Float32Array>;
+  /**
+   * Runs a prompt into a cache of one row; returns the logits [V] after its last token. The cache may hold its first `held` tokens already
+   * (fewer than all); what it holds beyond them is forgotten.
+   */
+  prefill(cache: Cache, ids: readonly number[], held?: number): Promise<Float32Array>;
   /** Runs one token of each row, which stands at the given position; returns the logits [B, V]. */
   step(cache: Cache, tokens: readonly NextToken[]): Promise<Float32Array>;
   /** As {@link Decoder.step}, but returns the most likely next token of each row [B]. */
   stepGreedy(cache: Cache, tokens: readonly NextToken[]): Promise<Float32Array>;
   /** Copies a cache of one row into a row of another of the same capacity. */
   copyRow(source: Cache, target: Cache, row: number): void;
+  /** Copies the first tokens of a cache of one row into another, of another capacity. */
+  copyTokens(source: Cache, target: Cache, tokens: number): void;
   release(cache: Cache): void;
   close(): void;
 }
@@ -93,9 +98,13 @@ const LONGEST_PART = 512;
 /** Capacities are this times a power of two. */
 const SMALLEST_CAPACITY = 256;
 
-/** The capacity of a cache for so many tokens, with room for the padding of the last part of a prompt. */
-export function capacityFor(promptTokens: number, newTokens: number): number {
-  const parts = partLengths(promptTokens).reduce((sum, n) => sum + n, 0);
+/**
+ * The capacity of a cache for so many tokens, with room for the padding of the last part of a prompt.
+ *
+ * @param held tokens of the prompt that the cache holds already
+ */
+export function capacityFor(promptTokens: number, newTokens: number, held = 0): number {
+  const parts = partLengths(promptTokens - held).reduce((sum, n) => sum + n, held);
   let capacity = SMALLEST_CAPACITY;
   while (capacity < Math.max(parts, promptTokens + newTokens)) capacity *= 2;
   return capacity;
@@ -152,10 +161,10 @@ export function createDecoder({ engine, base, adapter }: GenerationSession): Dec
       const each = () => Array.from({ length: config.layers }, () => engine.allocate(shape));
       return { rows, capacity, keys: each(), values: each() };
     },
-    async prefill(cache, ids) {
+    async prefill(cache, ids, held = 0) {
       let logits: Float32Array = new Float32Array();
-      let start = 0;
-      for (const length of partLengths(ids.length)) {
+      let start = held;
+      for (const length of partLengths(ids.length - held)) {
         const part = ids.slice(start, start + length);
         logits = await run(cache, length, partFeed(part, start, length), 'logits');
         start += length;
@@ -169,6 +178,17 @@ export function createDecoder({ engine, base, adapter }: GenerationSession): Dec
       for (const which of ['keys', 'values'] as const) {
         for (const [layer, handle] of from[which].entries()) {
           engine.copy(handle, 0, to[which][layer]!, row * count, count);
+        }
+      }
+    },
+    copyTokens: (from, to, tokens) => {
+      const { kvHeads, headDim } = config;
+      for (const which of ['keys', 'values'] as const) {
+        for (const [layer, handle] of from[which].entries()) {
+          for (let head = 0; head < kvHeads; head++) {
+            const [start, end] = [from, to].map((cache) => head * cache.capacity * headDim) as [number, number];
+            engine.copy(handle, start, to[which][layer]!, end, tokens * headDim);
+          }
         }
       }
     },

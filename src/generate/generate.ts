@@ -1,4 +1,5 @@
 import { TunesmithError } from '../errors/index.ts';
+import type { ModelConfig } from '../model/config.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import {
   type Cache,
@@ -70,7 +71,7 @@ interface Answer {
  * Answers prompts, several at a time: when an answer is done, the next prompt takes its row. Events of different prompts interleave.
  *
  * @param prompts token ids, as rendered; nothing is added
- * @throws GENERATE_PROMPT for a prompt that is empty or fills the model's context; the signal's reason when it is aborted
+ * @throws the errors of {@link checkPrompt}; the signal's reason when it is aborted
  */
 export async function* generate(
   session: GenerationSession,
@@ -78,7 +79,7 @@ export async function* generate(
   options: GenerateOptions,
 ): AsyncGenerator<GenerateEvent, void, void> {
   const { maxPositions } = session.base.config;
-  for (const [i, prompt] of prompts.entries()) checkPrompt(prompt, i, maxPositions);
+  for (const [i, prompt] of prompts.entries()) checkPrompt(prompt, session.base.config, `prompt ${i + 1}`);
   if (prompts.length === 0) return;
   const decoder = createDecoder(session);
   const rows = Math.min(options.batch ?? 8, prompts.length);
@@ -86,7 +87,7 @@ export async function* generate(
   const all = decoder.allocate(rows, capacity);
   const one = rows === 1 ? all : decoder.allocate(1, capacity);
   try {
-    yield* answerAll(decoder, { all, one }, prompts, options);
+    yield* answerAll(decoder, { all, one, held: 0 }, prompts, options);
   } finally {
     decoder.release(all);
     if (one !== all) decoder.release(one);
@@ -94,10 +95,89 @@ export async function* generate(
   }
 }
 
-function checkPrompt(prompt: readonly number[], index: number, maxPositions: number): void {
+/**
+ * Checks what a model needs of a prompt.
+ *
+ * @param what names the prompt in the message
+ * @throws GENERATE_PROMPT if it is empty or fills the context, TOKENIZER_MISMATCH for an id that the embedding has no row for
+ */
+export function checkPrompt(
+  prompt: readonly number[],
+  { maxPositions, vocabSize }: Pick<ModelConfig, 'maxPositions' | 'vocabSize'>,
+  what: string,
+): void {
+  const beyond = prompt.find((id) => id >= vocabSize);
+  if (beyond !== undefined) {
+    throw new TunesmithError('TOKENIZER_MISMATCH', {
+      message: `${what} is rendered with token id ${beyond}, and the embedding of the model has ${vocabSize} rows.`,
+      fix: 'use the tokenizer that belongs to the model',
+    });
+  }
   if (prompt.length > 0 && prompt.length < maxPositions) return;
   const fault = prompt.length === 0 ? 'is empty' : `has ${prompt.length} tokens, the model's context ${maxPositions}`;
-  throw new TunesmithError('GENERATE_PROMPT', { message: `prompt ${index} ${fault}.` });
+  throw new TunesmithError('GENERATE_PROMPT', { message: `${what} ${fault}.` });
+}
+
+/** Answers one prompt after another. */
+export interface Continuation {
+  /** As {@link generate}, for one prompt; one call at a time. */
+  generate(prompt: readonly number[], options: GenerateOptions): AsyncGenerator<GenerateEvent, void, void>;
+  close(): void;
+}
+
+/**
+ * Keeps the keys and values of the last prompt and its answer: where the next prompt begins with the same tokens, as the next turn of a chat does,
+ * only the rest of it is run.
+ */
+export function openContinuation(session: GenerationSession): Continuation {
+  const { config } = session.base;
+  const decoder = createDecoder(session);
+  let cache: Cache | undefined;
+  let known: readonly number[] = []; // tokens whose keys and values the cache holds
+
+  /** A cache with room, which holds the first `held` tokens of the prompt. */
+  const rollBack = (prompt: readonly number[], newTokens: number): { cache: Cache; held: number } => {
+    // The last token is run in any case, for its logits.
+    const held = Math.min(commonLength(known, prompt), prompt.length - 1);
+    known = prompt.slice(0, held);
+    const capacity = capacityFor(prompt.length, newTokens, held);
+    if (cache === undefined || cache.capacity < capacity) {
+      const larger = decoder.allocate(1, capacity);
+      if (cache !== undefined) {
+        decoder.copyTokens(cache, larger, held);
+        decoder.release(cache);
+      }
+      cache = larger;
+    }
+    return { cache, held };
+  };
+
+  return {
+    async *generate(prompt, options) {
+      checkPrompt(prompt, config, 'the prompt');
+      const { cache: one, held } = rollBack(prompt, roomFor(prompt, options.maxTokens, config.maxPositions));
+      const ids: number[] = [];
+      try {
+        for await (const event of answerAll(decoder, { all: one, one, held }, [prompt], options)) {
+          if (event.type === 'token') ids.push(event.id);
+          yield event;
+        }
+      } finally {
+        // The newest token was chosen, and not run.
+        if (ids.length > 0) known = [...prompt, ...ids.slice(0, -1)];
+      }
+    },
+    close() {
+      if (cache !== undefined) decoder.release(cache);
+      decoder.close();
+    },
+  };
+}
+
+function commonLength(a: readonly number[], b: readonly number[]): number {
+  const end = Math.min(a.length, b.length);
+  for (let i = 0; i < end; i++) if (a[i] !== b[i]) return i;
+  return end;
 }
 
 function roomFor(prompt: readonly number[], maxTokens: number, maxPositions: number): number {
@@ -106,7 +186,8 @@ function roomFor(prompt: readonly number[], maxTokens: number, maxPositions: num
 
 async function* answerAll(
   decoder: Decoder,
-  caches: { readonly all: Cache; readonly one: Cache },
+  /** `one` is where prompts are run; it holds the first `held` tokens of the first. */
+  caches: { readonly all: Cache; readonly one: Cache; readonly held: number },
   prompts: readonly (readonly number[])[],
   options: GenerateOptions,
 ): AsyncGenerator<GenerateEvent, void, void> {
@@ -121,7 +202,7 @@ async function* answerAll(
         options.signal?.throwIfAborted();
         const answer = begin(decoder, prompts[next]!, next + (options.firstIndex ?? 0), options);
         next++;
-        const logits = await decoder.prefill(caches.one, answer.prompt);
+        const logits = await decoder.prefill(caches.one, answer.prompt, next === 1 ? caches.held : 0);
         const ended = yield* choose(answer, logits);
         if (ended) continue;
         if (caches.one !== caches.all) decoder.copyRow(caches.one, caches.all, slot);

@@ -8,7 +8,7 @@ import {
   type GgufScalarType,
   type GgufValue,
 } from './gguf-format.ts';
-import { bytesOf, type TensorToWrite } from './tensor-to-write.ts';
+import { piecesOf, type TensorToWrite } from './tensor-to-write.ts';
 
 /** A metadata value with the type that it gets in the file; readers such as llama.cpp insist on the type of a key. */
 export interface GgufField {
@@ -29,18 +29,22 @@ export interface GgufToWrite {
  *
  * @throws DISK_FULL, FILE_WRITE_FAILED
  */
-export function writeGguf(path: string, { metadata, tensors }: GgufToWrite): void {
-  writeAtomic(path, fileBytes(metadata, tensors));
+export function writeGguf(path: string, file: GgufToWrite): void {
+  writeAtomic(path, ggufPieces(file));
 }
 
-function* fileBytes(metadata: GgufToWrite['metadata'], tensors: readonly TensorToWrite[]): Generator<Uint8Array> {
+/** The bytes of a GGUF file of version 3, piece by piece. */
+export function* ggufPieces({ metadata, tensors }: GgufToWrite): Generator<Uint8Array> {
   const header = headerBytes(metadata, tensors);
   yield header;
   yield new Uint8Array(padding(header.length));
   for (const tensor of tensors) {
-    const bytes = bytesOf(tensor);
-    yield bytes;
-    yield new Uint8Array(padding(bytes.length));
+    let bytes = 0;
+    for (const piece of piecesOf(tensor)) {
+      yield piece;
+      bytes += piece.length;
+    }
+    yield new Uint8Array(padding(bytes));
   }
 }
 

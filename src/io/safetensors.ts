@@ -6,7 +6,7 @@ import { BLOCKS, storedBytes } from './blocks.ts';
 import { fileExists, readFully, readJson, requireFolder, withFile } from './files.ts';
 import { duplicateKey, isRecord, jsonDepth, quoted } from './json-checks.ts';
 import type { StoredTensor, StoredType } from './stored.ts';
-import { bytesOf, type TensorToWrite } from './tensor-to-write.ts';
+import { piecesOf, type TensorToWrite } from './tensor-to-write.ts';
 
 /** The dtypes of safetensors that we read and write. */
 export const SAFETENSORS_DTYPES = ['F32', 'F16', 'BF16', 'F64', 'I64', 'I32', 'U8'] as const satisfies StoredType[];
@@ -83,6 +83,14 @@ export function writeSafetensors(
   tensors: readonly TensorToWrite<SafetensorsDtype>[],
   metadata: Readonly<Record<string, string>> = {},
 ): void {
+  writeAtomic(path, safetensorsPieces(tensors, metadata));
+}
+
+/** The bytes of a safetensors file, piece by piece; see {@link writeSafetensors}. */
+export function* safetensorsPieces(
+  tensors: readonly TensorToWrite<SafetensorsDtype>[],
+  metadata: Readonly<Record<string, string>> = {},
+): Generator<Uint8Array> {
   const sorted = tensors.toSorted((a, b) => BLOCKS[b.type].bytes - BLOCKS[a.type].bytes || compare(a.name, b.name));
   const all = { format: 'pt', ...metadata };
   const entries: [string, unknown][] = [
@@ -102,12 +110,8 @@ export function writeSafetensors(
   const header = Buffer.alloc(8 + Math.ceil(json.length / 8) * 8, ' ');
   header.writeBigUInt64LE(BigInt(header.length - 8));
   json.copy(header, 8);
-  writeAtomic(path, fileBytes(header, sorted));
-}
-
-function* fileBytes(header: Uint8Array, tensors: readonly TensorToWrite[]): Generator<Uint8Array> {
   yield header;
-  for (const tensor of tensors) yield bytesOf(tensor);
+  for (const tensor of sorted) yield* piecesOf(tensor);
 }
 
 function compare(a: string, b: string): number {

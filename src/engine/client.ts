@@ -70,9 +70,9 @@ export function createEngineClient(name: Engine['name'], device: Engine['device'
       send({ kind: 'upload', handle: handle.id, source });
       return handle;
     },
-    allocate(shape) {
-      const handle: Handle = { id: nextId++, dtype: 'f32', shape };
-      send({ kind: 'allocate', handle: handle.id, shape });
+    allocate(shape, dtype = 'f32') {
+      const handle: Handle = { id: nextId++, dtype, shape };
+      send({ kind: 'allocate', handle: handle.id, shape, dtype });
       return handle;
     },
     copy(source, sourceOffset, target, targetOffset, count) {

@@ -296,7 +296,7 @@ describe('the host', () => {
     const use = async (n: number) => {
       if (!known.has(n)) await host.handle({ kind: 'compile', program: n, graph: sumAndDifference(n) });
       known.add(n);
-      await host.handle({ kind: 'allocate', handle: n, shape: [n] });
+      await host.handle({ kind: 'allocate', dtype: 'f32', handle: n, shape: [n] });
       await host.handle({ kind: 'run', program: n, inputs: [n, n], outputs: [1000 + n, 2000 + n] });
       expect((await host.handle({ kind: 'sync', request: 1 }))?.error).toBeUndefined();
     };

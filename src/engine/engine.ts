@@ -50,8 +50,8 @@ export interface Engine {
   /** Equal graphs are compiled once. */
   compile(graph: Graph): Program;
   upload(source: UploadSource): Handle;
-  /** A new float32 tensor of zeros. */
-  allocate(shape: Shape): Handle;
+  /** A new tensor of zeros, float32 unless said otherwise. */
+  allocate(shape: Shape, dtype?: 'f32' | 'u8'): Handle;
   /** Copies `count` elements between float32 tensors; offsets count elements too. */
   copy(source: Handle, sourceOffset: number, target: Handle, targetOffset: number, count: number): void;
   /**

@@ -112,7 +112,7 @@ export function createHost(driver: Driver): { handle(request: HostRequest): Prom
         handles.set(request.handle, materialise(request.source));
         return undefined;
       case 'allocate':
-        handles.set(request.handle, zeros(buffers.take({ dtype: 'f32', shape: request.shape })));
+        handles.set(request.handle, zeros(buffers.take(request)));
         return undefined;
       case 'copy':
         return copyElements(request, tensorOf(request.source), tensorOf(request.target));
@@ -159,7 +159,7 @@ export function createHost(driver: Driver): { handle(request: HostRequest): Prom
 }
 
 function zeros(tensor: HostTensor): HostTensor {
-  (tensor.data as Float32Array).fill(0);
+  (tensor.data as Float32Array | Uint8Array).fill(0);
   return tensor;
 }
 
@@ -206,14 +206,15 @@ function createBufferPool() {
   let bytes = 0;
   return {
     take(type: TensorType): HostTensor {
-      const n = sizeOf(type.shape);
-      if (type.dtype !== 'f32') throw new Error(`internal: outputs are f32, not ${type.dtype}`);
-      const size = 4 * sizeClass(n);
+      const { dtype, shape } = type;
+      const n = sizeOf(shape);
+      if (dtype !== 'f32' && dtype !== 'u8') throw new Error(`internal: outputs are f32 or u8, not ${dtype}`);
+      const size = 4 * sizeClass(dtype === 'f32' ? n : Math.ceil(n / 4));
       const reused = free.get(size)?.pop();
       if (reused !== undefined) bytes -= size;
       const buffer = reused ?? new ArrayBuffer(size);
       live.add(buffer);
-      return { dtype: type.dtype, shape: type.shape, data: new Float32Array(buffer, 0, n) };
+      return { dtype, shape, data: dtype === 'f32' ? new Float32Array(buffer, 0, n) : new Uint8Array(buffer, 0, n) };
     },
     give(tensor: HostTensor): void {
       const buffer = tensor.data.buffer as ArrayBuffer;

@@ -6,7 +6,7 @@ import type { UploadSource } from './engine.ts';
 export type HostRequest =
   | { readonly kind: 'compile'; readonly program: number; readonly graph: Graph }
   | { readonly kind: 'upload'; readonly handle: number; readonly source: UploadSource }
-  | { readonly kind: 'allocate'; readonly handle: number; readonly shape: Shape }
+  | { readonly kind: 'allocate'; readonly handle: number; readonly shape: Shape; readonly dtype: 'f32' | 'u8' }
   | {
       readonly kind: 'copy';
       readonly source: number;

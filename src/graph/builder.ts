@@ -28,8 +28,15 @@ export interface Builder {
   exp(a: Value): Value;
   log(a: Value): Value;
   sqrt(a: Value): Value;
+  abs(a: Value): Value;
+  sign(a: Value): Value;
+  /** Clipped to 0..255, without the fraction. */
+  toBytes(a: Value): Value;
+  fromBytes(a: Value): Value;
   sigmoid(a: Value): Value;
+  logistic(a: Value): Value;
   silu(a: Value): Value;
+  swiglu(gate: Value, up: Value): Value;
   siluFast(a: Value): Value;
   reshape(a: Value, shape: Shape): Value;
   transpose(a: Value, perm: readonly number[]): Value;
@@ -107,8 +114,14 @@ export function createBuilder(): Builder {
     exp: (a) => push('exp', [a], {}),
     log: (a) => push('log', [a], {}),
     sqrt: (a) => push('sqrt', [a], {}),
+    abs: (a) => push('abs', [a], {}),
+    sign: (a) => push('sign', [a], {}),
+    toBytes: (a) => push('toBytes', [a], {}),
+    fromBytes: (a) => push('fromBytes', [a], {}),
     sigmoid: (a) => push('sigmoid', [a], {}),
+    logistic: (a) => push('logistic', [a], {}),
     silu: (a) => push('silu', [a], {}),
+    swiglu: (gate, up) => push('swiglu', [gate, up], {}),
     siluFast: (a) => push('siluFast', [a], {}),
     reshape: (a, shape) => (sameShape(a.shape, shape) ? a : push('reshape', [a], { shape })),
     transpose: (a, perm) => push('transpose', [a], { perm }),

@@ -9,10 +9,12 @@ export interface OpCase {
   readonly build: (g: Builder, x: Readonly<Record<string, Value>>) => Value;
   /** Inputs whose gradients are checked; default: every float input. */
   readonly wrt?: readonly string[];
+  /** The only device that has it, where not all do. */
+  readonly device?: 'cpu';
 }
 
 type Binary = 'add' | 'sub' | 'mul' | 'div';
-type Unary = 'neg' | 'exp' | 'log' | 'sqrt' | 'sigmoid' | 'silu';
+type Unary = 'neg' | 'exp' | 'log' | 'sqrt' | 'abs' | 'sigmoid' | 'silu';
 
 const PAIRS = [
   [
@@ -256,6 +258,30 @@ export const OP_CASES: Readonly<Record<OpName, readonly OpCase[]>> = {
   exp: [...unary('exp', -3, 3), ...unary('exp', -80, 80)],
   log: [...unary('log', 0.1, 5), ...unary('log', 0.999, 1.001)],
   sqrt: unary('sqrt', 0.1, 9),
+  abs: [...unary('abs', 0.1, 2), ...unary('abs', -2, -0.1)],
+  sign: [
+    {
+      name: 'both sides and zero',
+      inputs: { a: exactly([5], [-2, -1e-30, 0, 1e-30, 3]) },
+      build: (g, { a }) => g.sign(a!),
+    },
+  ],
+  toBytes: [
+    {
+      name: 'clipped, and cut off',
+      inputs: { a: exactly([9], [-3, -0.5, 0, 0.99, 1, 127.5, 254.999, 255.9, 1e9]) },
+      build: (g, { a }) => g.toBytes(a!),
+      device: 'cpu',
+    },
+  ],
+  fromBytes: [
+    {
+      name: 'there and back',
+      inputs: { a: exactly([2, 3], [0, 1, 128, 200, 254, 255]) },
+      build: (g, { a }) => g.fromBytes(g.toBytes(a!)),
+      device: 'cpu',
+    },
+  ],
   sigmoid: [...unary('sigmoid', -6, 6), tails('sigmoid')],
   silu: [...unary('silu', -6, 6), tails('silu')],
   argMax: [{ name: '[2,3,50]', inputs: { a: real([2, 3, 50]) }, build: (g, { a }) => g.argMax(a!), wrt: [] }],

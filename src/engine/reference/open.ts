@@ -14,7 +14,7 @@ export function openReference(): Engine {
       run: async (inputs, outputs) => {
         const widened = Object.fromEntries(Object.entries(inputs).map(([name, tensor]) => [name, widen(tensor)]));
         for (const [name, result] of Object.entries(evaluate(graph, widened))) {
-          (outputs[name]!.data as Float32Array).set(result.data);
+          (outputs[name]!.data as Float32Array | Uint8Array).set(result.data);
         }
       },
       dispose: async () => {},

@@ -34,9 +34,7 @@ export interface Builder {
   toBytes(a: Value): Value;
   fromBytes(a: Value): Value;
   sigmoid(a: Value): Value;
-  logistic(a: Value): Value;
   silu(a: Value): Value;
-  swiglu(gate: Value, up: Value): Value;
   siluFast(a: Value): Value;
   reshape(a: Value, shape: Shape): Value;
   transpose(a: Value, perm: readonly number[]): Value;
@@ -119,9 +117,7 @@ export function createBuilder(): Builder {
     toBytes: (a) => push('toBytes', [a], {}),
     fromBytes: (a) => push('fromBytes', [a], {}),
     sigmoid: (a) => push('sigmoid', [a], {}),
-    logistic: (a) => push('logistic', [a], {}),
     silu: (a) => push('silu', [a], {}),
-    swiglu: (gate, up) => push('swiglu', [gate, up], {}),
     siluFast: (a) => push('siluFast', [a], {}),
     reshape: (a, shape) => (sameShape(a.shape, shape) ? a : push('reshape', [a], { shape })),
     transpose: (a, perm) => push('transpose', [a], { perm }),

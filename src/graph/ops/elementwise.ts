@@ -96,14 +96,6 @@ export const sigmoid: Op<NoAttrs> = {
   reference: ([a]) => a!.data.map((x) => 1 / (1 + Math.exp(-x))),
 };
 
-/** The logistic function in one pass: right to 1.3e-7 absolutely, which is enough where it scales a gradient. */
-export const logistic: Op<NoAttrs> = {
-  shape: ([a]) => a!,
-  vjp: (g, dy, _inputs, y) => [g.mul(dy, g.mul(y, g.sub(g.scalar(1), y)))],
-  emit: (e, inputs) => e.node('Sigmoid', inputs),
-  reference: sigmoid.reference,
-};
-
 /** SiLU, x * sigmoid(x) (Elfwing et al. 2017, arXiv:1702.03118). */
 export const silu: Op<NoAttrs> = {
   shape: ([a]) => a!,
@@ -111,22 +103,6 @@ export const silu: Op<NoAttrs> = {
   vjp: (g, dy, [x], y) => [g.mul(g.mul(dy, g.sigmoid(x!)), g.add(g.sub(x!, y), g.scalar(1)))],
   emit: (e, [x]) => e.node('Div', [x!, e.node('Add', [e.f32([1], []), e.node('Exp', [e.node('Neg', [x!])])])]),
   reference: ([a]) => a!.data.map((x) => x / (1 + Math.exp(-x))),
-};
-
-/**
- * SwiGLU's gated activation, silu(gate) * up (Shazeer 2020, arXiv:2002.05202). One operator, so that the forward pass can keep its result
- * for the backward, and its gradient takes eight passes over memory instead of thirteen.
- */
-export const swiglu: Op<NoAttrs> = {
-  shape: ([gate]) => gate!,
-  vjp: (g, dy, [gate, up]) => {
-    const s = g.logistic(gate!);
-    const silu = g.mul(gate!, s);
-    const slope = g.mul(s, g.add(g.sub(gate!, silu), g.scalar(1)));
-    return [g.mul(g.mul(dy, up!), slope), g.mul(dy, silu)];
-  },
-  emit: (e, [gate, up], attrs, types, out) => e.node('Mul', [silu.emit(e, [gate!], attrs, types, out), up!]),
-  reference: ([gate, up]) => gate!.data.map((x, i) => (x / (1 + Math.exp(-x))) * up!.data[i]!),
 };
 
 /** SiLU in one step, for generation where speed counts: right to 1e-6 absolutely, but not relatively where x is far below 0. */

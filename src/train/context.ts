@@ -8,6 +8,9 @@ import type { MemoryPlan } from './memory.ts';
 import type { Network } from './network.ts';
 import type { TextSetup } from './rows.ts';
 
+/** The folder of a run that holds the adapter which it started from, if it started from one. */
+export const START = 'init';
+
 /** The part of config.json that freezes what neither the user nor the defaults say. */
 export interface FrozenFacts {
   readonly base: { readonly path: string; readonly hubId: string | undefined; readonly sha256: string };
@@ -32,6 +35,8 @@ export interface RunContext {
   readonly facts: FrozenFacts;
   readonly origins: Readonly<Record<string, string>>;
   readonly isResumed: boolean;
+  /** Gives a resumed run free; a new one is held from the moment at which its folder is there. */
+  readonly release: (() => void) | undefined;
   /** What is to be known about this start of the run, beside what is to be known about the data. */
   readonly warnings: readonly { readonly code: string; readonly message: string }[];
 }

@@ -112,7 +112,7 @@ function findingText(group: FindingGroup): string {
 }
 
 /** `bot=assistant` as a table. */
-function rolesOf(pairs: readonly string[]): Record<string, Role> {
+export function rolesOf(pairs: readonly string[]): Record<string, Role> {
   return Object.fromEntries(pairs.map((pair) => pair.split('=') as [string, Role]));
 }
 
@@ -122,7 +122,7 @@ export function systemPrompt(data: Pick<DataConfig, 'system'>): string | undefin
   return fileExists(data.system) ? readText(data.system).trim() : data.system;
 }
 
-function isValidFile(valid: DataConfig['valid']): valid is string {
+export function isValidFile(valid: DataConfig['valid']): valid is string {
   return typeof valid === 'string' && valid !== 'none';
 }
 

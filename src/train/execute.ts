@@ -1,7 +1,8 @@
-import { dirname, join } from 'node:path';
-import { TunesmithError } from '../errors/index.ts';
+import { dirname, join, resolve } from 'node:path';
+import { type ErrorCode, TunesmithError } from '../errors/index.ts';
 import {
   type Appender,
+  createFolderAtomic,
   folderExists,
   makeFolder,
   openAppender,
@@ -25,10 +26,11 @@ import {
   restoreCheckpoint,
   saveCheckpoint,
 } from './checkpoint.ts';
-import type { RunContext } from './context.ts';
+import { type RunContext, START } from './context.ts';
 import { meanLoss } from './evaluate-loss.ts';
 import type { TrainEvent } from './events.ts';
 import { type LoopEnd, type LoopHooks, trainLoop } from './loop.ts';
+import { holdRun } from './run-lock.ts';
 import { answerSamples, samplePrompts } from './samples.ts';
 import { initialState, type OptimizerState } from './step.ts';
 
@@ -37,22 +39,35 @@ import { initialState, type OptimizerState } from './step.ts';
  * event is `done` unless the run was interrupted, and then it can be resumed.
  */
 export async function* executeRun(run: RunContext, signal: AbortSignal): AsyncGenerator<TrainEvent> {
-  if (!run.isResumed) await writeRunFolder(run);
+  const release = run.release ?? (await writeRunFolder(run));
   try {
     yield* runFrom(run, signal);
   } catch (error) {
     // Before the first step and after the last one nothing need be saved: it is measured again.
     if (!signal.aborted || error !== signal.reason) throw resumable(error, run.path);
+  } finally {
+    release();
   }
 }
 
-/** A disk that is full, or a folder that is gone, ends a run that can go on: its last checkpoint is whole. */
+/** What mends the surroundings of a run that broke off. */
+const MENDING: Partial<Record<ErrorCode, string>> = {
+  DISK_FULL: 'free some space',
+  ENGINE_GONE: 'close other programs',
+  FILE_WRITE_FAILED: 'make the folder writable again',
+};
+
+/** A disk that is full, a folder or an engine that is gone ends a run that can go on: its last checkpoint is whole. */
 function resumable(error: unknown, run: string): unknown {
   if (!(error instanceof TunesmithError)) return error;
   const { code, details } = error;
-  if (code !== 'DISK_FULL' && code !== 'FILE_WRITE_FAILED') return error;
-  const first = code === 'DISK_FULL' ? 'free some space' : 'make the folder writable again';
-  return new TunesmithError(code, { ...details, fix: `${first}, then: tunesmith train --resume ${run}`, cause: error });
+  const mending = MENDING[code];
+  if (mending === undefined) return error;
+  return new TunesmithError(code, {
+    ...details,
+    fix: `${mending}, then: tunesmith train --resume ${run}`,
+    cause: error,
+  });
 }
 
 async function* runFrom(run: RunContext, signal: AbortSignal): AsyncGenerator<TrainEvent> {
@@ -60,9 +75,9 @@ async function* runFrom(run: RunContext, signal: AbortSignal): AsyncGenerator<Tr
   removePartials(run.path);
   removePartials(join(run.path, 'checkpoints'));
   for (const name of ['best', 'last']) recoverFolder(join(run.path, name));
-  const state = initialState(run.net);
+  const state = initialState(run.net, run.frozen.loop.optimizer);
   const checkpoint = run.isResumed ? newestCheckpoint(run.path) : undefined;
-  const progress = checkpoint === undefined ? await firstProgress(run, signal) : resume(run, state, checkpoint);
+  const progress = checkpoint === undefined ? await firstProgress(run, signal) : restored(run, state, checkpoint);
   const log = openAppender(join(run.path, 'events.jsonl'), progress.eventBytes);
   const board = run.frozen.config.output.log === 'tensorboard' ? openBoard(run, progress.step) : undefined;
   try {
@@ -115,20 +130,42 @@ function createRecorder(log: Appender, bytes: number, board: TensorboardWriter |
   };
 }
 
-/** A run's folder is there whole or not at all, so that a run can be resumed from the moment at which it has one. @throws RUN_EXISTS */
-async function writeRunFolder({ path, frozen, facts, origins, dataset }: RunContext): Promise<void> {
-  if (folderExists(path)) throw new TunesmithError('RUN_EXISTS', { file: path, message: 'is there already.' });
-  const { train, select, report, files } = dataset;
+/**
+ * A run's folder is there whole or not at all, so that a run can be resumed from the moment at which it has one; it is held from that moment.
+ *
+ * @returns what gives the run free
+ * @throws RUN_EXISTS
+ */
+async function writeRunFolder(run: RunContext): Promise<() => void> {
+  const { path, frozen, facts, origins, dataset } = run;
+  const { train, select, report } = dataset;
   const counts = { train: train.length, select: select.length, report: report.length };
+  // A run goes on from any working directory.
+  const files = dataset.files.map((file) => ({ ...file, path: resolve(file.path) }));
   const data = { files, counts, splitSeed: frozen.config.train.seed };
   const config = { ...frozen.config, frozen: facts, origins };
+  let release = () => {};
   makeFolder(dirname(path));
-  await writeFolderAtomic(path, (folder) => {
+  const isNew = await createFolderAtomic(path, async (folder) => {
     makeFolder(join(folder, 'checkpoints'));
+    if (config.initAdapter !== undefined) await writeStart(run, join(folder, START));
     writeAtomic(join(folder, 'data.json'), `${JSON.stringify(data, null, 2)}\n`);
     writeAtomic(join(folder, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
     writeAtomic(join(folder, 'events.jsonl'), '');
+    release = holdRun(path, folder);
   });
+  if (isNew) return release;
+  throw new TunesmithError('RUN_EXISTS', {
+    file: path,
+    message: 'is there already.',
+    fix: `continue it with --resume ${path}, or choose another --name`,
+  });
+}
+
+/** A run can start again from its first step when the adapter that it started from is gone. */
+async function writeStart(run: RunContext, folder: string): Promise<void> {
+  makeFolder(folder);
+  writeTuned(run, folder, await readTrained(run.net));
 }
 
 /** A run begins with the base model's loss on the reporting rows. */
@@ -145,7 +182,7 @@ async function firstProgress(run: RunContext, signal: AbortSignal): Promise<Prog
   };
 }
 
-function resume(run: RunContext, state: OptimizerState, checkpoint: string): Progress {
+function restored(run: RunContext, state: OptimizerState, checkpoint: string): Progress {
   restoreCheckpoint(checkpoint, run.net, state);
   return readProgress(checkpoint);
 }

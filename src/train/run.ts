@@ -1,5 +1,5 @@
 import { availableParallelism, freemem } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { type Engine, openOrt } from '../engine/index.ts';
 import { TunesmithError } from '../errors/index.ts';
 import { fileExists, folderExists, listFolder, readJson } from '../io/index.ts';
@@ -11,9 +11,9 @@ import { openPeft, type PeftAdapter } from '../model/peft.ts';
 import { baseHash, type ModelSource, openModelSource } from '../model/source.ts';
 import { openText, type TextTools } from '../text/index.ts';
 import { newestCheckpoint } from './checkpoint.ts';
-import type { RunConfig } from './config.ts';
-import type { FrozenFacts, RunContext } from './context.ts';
-import { type Dataset, openDataset, systemPrompt } from './dataset.ts';
+import type { DataConfig, RunConfig } from './config.ts';
+import { type FrozenFacts, type RunContext, START } from './context.ts';
+import { type Dataset, isValidFile, openDataset, systemPrompt } from './dataset.ts';
 import type { TrainEvent } from './events.ts';
 import { executeRun } from './execute.ts';
 import { freeze, requireEffective } from './freeze.ts';
@@ -21,6 +21,7 @@ import { chooseMemory } from './memory.ts';
 import { createNetwork } from './network.ts';
 import { makePlan, requireDisk, type TrainPlan } from './plan.ts';
 import { chooseFormat, type TextSetup } from './rows.ts';
+import { holdRun } from './run-lock.ts';
 
 /** Where the base model lies. */
 export interface RunBase {
@@ -70,11 +71,64 @@ export interface PreparedRun {
 /**
  * Opens, checks and measures everything before anything is written. A resumed run takes all its choices from its config.json.
  *
- * @throws the catalogue errors of models, data, adapters; RUN_EXISTS, RUN_DATA_CHANGED, TRAIN_MEMORY, TRAIN_DISK
+ * A resumed run is held by this process until it is closed.
+ *
+ * @throws the catalogue errors of models, data, adapters; RUN_ACTIVE, RUN_EXISTS, RUN_DATA_CHANGED, TRAIN_MEMORY, TRAIN_DISK
  */
 export async function prepareRun(request: RunRequest, around: Surroundings): Promise<PreparedRun> {
+  const release = request.kind === 'resume' ? holdRun(request.run) : undefined;
+  try {
+    const { close, ...run } = await prepare(request, around, release);
+    return { ...run, close: () => close().finally(release) };
+  } catch (error) {
+    release?.();
+    throw error;
+  }
+}
+
+async function prepare(
+  request: RunRequest,
+  around: Surroundings,
+  release: (() => void) | undefined,
+): Promise<PreparedRun> {
   const old = request.kind === 'resume' ? readFrozen(request.run) : undefined;
   const config = request.kind === 'start' ? request.config : old!.config;
+  const inputs = await openInputs(request, config, old, around);
+  const { source, spec, peft, dataset, frozen, memory, text, clock, path, sha256 } = inputs;
+  const { seed } = config.train;
+  const threads = old?.facts.threads ?? config.compute.threads ?? around.cores;
+  const engine = openOrt({ device: 'cpu', threads, optimize: 'on' });
+  try {
+    const base = uploadBase(engine, source.config, source.tensors);
+    const adapter = spec === undefined ? undefined : placeAdapter(engine, source, spec, peft, seed);
+    const dropout = spec !== undefined && spec.dropout > 0 ? { share: spec.dropout, seed } : undefined;
+    const net = createNetwork({ engine, base, adapter, weights: config.weights.kind, keep: memory.keep, dropout });
+    const versions = { tunesmith: around.version, node: process.version };
+    const warnings = old === undefined ? [] : versionWarnings(old.facts.versions, versions);
+    const plan = await makePlan(net, dataset, frozen, memory.predictedBytes, warnings, () => performance.now());
+    if (old === undefined) requireDisk(plan, path);
+    const facts: FrozenFacts = {
+      base: { path: resolve(request.base.path), hubId: request.base.hubId, sha256 },
+      text: { format: text.format, clock },
+      maxLength: dataset.maxLength,
+      memory,
+      threads,
+      versions,
+    };
+    const origins = request.kind === 'start' ? request.origins : {};
+    const open = { path, source, engine, base, net, spec, dataset, text };
+    const context: RunContext = { ...open, frozen, facts, origins, isResumed: old !== undefined, release, warnings };
+    return { plan, path, start: (signal) => executeRun(context, signal), close: () => engine.close() };
+  } catch (error) {
+    await engine.close();
+    throw error;
+  }
+}
+
+type FrozenRun = ReturnType<typeof readFrozen>;
+
+/** Everything that a run reads, checked, before an engine is started. */
+async function openInputs(request: RunRequest, config: RunConfig, old: FrozenRun | undefined, around: Surroundings) {
   if (config.compute.device === 'webgpu') {
     throw new TunesmithError('CLI_OPTION_VALUE', {
       message: '--device webgpu does not train yet.',
@@ -92,64 +146,24 @@ export async function prepareRun(request: RunRequest, around: Surroundings): Pro
     trainOn: data.trainOn,
     allow: data.allow,
   };
-  const system = systemPrompt(data);
-  const length = old === undefined ? {} : { maxLength: old.facts.maxLength };
   // The system prompt goes with the model everywhere, so its text is frozen, not the name of its file.
+  const system = old === undefined ? systemPrompt(data) : data.system;
+  const length = old === undefined ? {} : { maxLength: old.facts.maxLength };
   const pinned = { ...data, ...length, ...(system === undefined ? {} : { system }) };
   const dataset = await openDataset({ data: pinned, text, model: source.config, seed: config.train.seed });
-  if (old !== undefined) requireSameData(request.kind === 'resume' ? request.run : '', dataset);
-  if (old === undefined) requireEffective(config, dataset.select.length > 0);
+  if (request.kind === 'resume') requireSameData(request.run, dataset);
+  else requireEffective(config, dataset.select.length > 0);
 
   const peft = startAdapter(request, config, source);
   const spec = config.weights.kind === 'lora' ? adapterSpec(config.weights, peft, source) : undefined;
   const memory = old?.facts.memory ?? chooseMemory({ config, source, spec, dataset, available: around.memoryBytes });
   const weights = spec === undefined ? config.weights : weightsOf(spec);
-  const frozen = freeze({ ...config, data: pinned, weights }, source.config, dataset.train.length, memory.targetTokens);
+  const stored = withAbsolutePaths({ ...config, weights }, pinned, request.base);
+  const frozen = freeze(stored, source.config, dataset.train.length, memory.targetTokens);
   const path = request.kind === 'resume' ? request.run : runPath(config, source, around.now());
-  const threads = old?.facts.threads ?? config.compute.threads ?? around.cores;
   const sha256 = await baseHash(source);
   requireSameBase(old?.facts.base.sha256 ?? peft?.baseHash, sha256, source.path);
-
-  const engine = openOrt({ device: 'cpu', threads, optimize: 'on' });
-  try {
-    const base = uploadBase(engine, source.config, source.tensors);
-    const adapter = spec === undefined ? undefined : placeAdapter(engine, source, spec, peft, config.train.seed);
-    const dropout =
-      spec !== undefined && spec.dropout > 0 ? { share: spec.dropout, seed: config.train.seed } : undefined;
-    const net = createNetwork({ engine, base, adapter, weights: config.weights.kind, keep: memory.keep, dropout });
-    const versions = { tunesmith: around.version, node: process.version };
-    const warnings = old === undefined ? [] : versionWarnings(old.facts.versions, versions);
-    const plan = await makePlan(net, dataset, frozen, memory.predictedBytes, warnings, () => performance.now());
-    if (old === undefined) requireDisk(plan, path);
-    const facts: FrozenFacts = {
-      base: { path: request.base.path, hubId: request.base.hubId, sha256 },
-      text: { format: text.format, clock },
-      maxLength: dataset.maxLength,
-      memory,
-      threads,
-      versions,
-    };
-    const origins = request.kind === 'start' ? request.origins : {};
-    const context: RunContext = {
-      path,
-      source,
-      engine,
-      base,
-      net,
-      spec,
-      dataset,
-      text,
-      frozen,
-      facts,
-      origins,
-      isResumed: old !== undefined,
-      warnings,
-    };
-    return { plan, path, start: (signal) => executeRun(context, signal), close: () => engine.close() };
-  } catch (error) {
-    await engine.close();
-    throw error;
-  }
+  return { source, clock, text, dataset, peft, spec, memory, frozen, path, sha256 };
 }
 
 /** Bits hold for the same versions only. */
@@ -168,12 +182,37 @@ export function normalisedData(config: RunConfig): Exclude<RunConfig['data'], st
   return { train: config.data, format: 'auto', trainOn: 'all', onLong: 'trim-context', role: [], allow: [] };
 }
 
-/** The adapter that a run starts from; a resumed one has it in its newest checkpoint, whatever became of the first. */
+/**
+ * What config.json says of files: where they lie on this machine, so that the run goes on from any working directory. Paths from the run's
+ * own folder would break when the run is moved or copied, which is likelier than that its data moves along.
+ */
+function withAbsolutePaths(config: RunConfig, data: DataConfig, base: RunBase): RunConfig {
+  const { model, initAdapter } = config;
+  const { train, valid } = data;
+  return {
+    ...config,
+    // A name stays a name; a path is known by where it led.
+    model: resolve(model) === resolve(base.path) ? resolve(model) : model,
+    data: {
+      ...data,
+      train: typeof train === 'string' ? resolve(train) : train.map((file) => resolve(file)),
+      ...(isValidFile(valid) ? { valid: resolve(valid) } : {}),
+    },
+    ...(initAdapter === undefined ? {} : { initAdapter: resolve(initAdapter) }),
+  };
+}
+
+/** The adapter that a run starts from; a resumed one has its own copy, whatever became of the first. */
 function startAdapter(request: RunRequest, config: RunConfig, source: ModelSource): PeftAdapter | undefined {
   if (config.weights.kind !== 'lora') return undefined;
-  const checkpoint = request.kind === 'resume' ? newestCheckpoint(request.run) : undefined;
-  const folder = checkpoint ?? config.initAdapter;
+  const folder = request.kind === 'resume' ? ownAdapter(request.run) : config.initAdapter;
   return folder === undefined ? undefined : openPeft(folder, source.config);
+}
+
+/** The newest checkpoint of a run, or the adapter that it started from. */
+function ownAdapter(run: string): string | undefined {
+  const start = join(run, START);
+  return newestCheckpoint(run) ?? (folderExists(start) ? start : undefined);
 }
 
 /** An adapter brings its rank, alpha and targets; dropout is a matter of the training. */
@@ -258,7 +297,7 @@ function requireSameData(run: string, dataset: Dataset): void {
   if (!fileExists(file)) return;
   const { files } = readJson(file) as { files: readonly { path: string; sha256: string }[] };
   for (const old of files) {
-    const now = dataset.files.find((f) => f.path === old.path);
+    const now = dataset.files.find((f) => resolve(f.path) === resolve(old.path));
     if (now?.sha256 === old.sha256) continue;
     throw new TunesmithError('RUN_DATA_CHANGED', {
       file: old.path,

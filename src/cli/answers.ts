@@ -1,8 +1,7 @@
-import { assertNoErrors, loadRows, type Row } from '../data/index.ts';
 import { TunesmithError } from '../errors/index.ts';
-import { fileExists, openAppender, readText } from '../io/files.ts';
+import { fileExists, openAppender, readJson, readText, writeAtomic } from '../io/index.ts';
 import type { Context } from './command.ts';
-import type { ModelSession, Prompt, Sampling } from './domain.ts';
+import type { ModelSession, Prompt, RowReading, Sampling } from './domain.ts';
 import { openProgress } from './progress.ts';
 
 /** Rows that are answered at once. */
@@ -12,6 +11,7 @@ const BATCH = 8;
 export interface AnswerRequest {
   readonly session: ModelSession;
   readonly data: string;
+  readonly reading: RowReading;
   readonly out: string;
   /** Adds the base model's answer. */
   readonly against: boolean;
@@ -19,58 +19,63 @@ export interface AnswerRequest {
   readonly sampling: Sampling;
 }
 
+/** A line of the file of answers. */
+interface AnswerLine {
+  readonly index: number;
+  readonly text: string;
+  readonly stop: string;
+  readonly reference: string | undefined;
+  readonly base?: string;
+}
+
 /**
- * Answers all rows of a file, a line for each in its order: `{index, text, stop, reference, base?}`. A file that an earlier call left
- * unfinished is completed; a torn last line is answered again.
+ * Answers all rows of a file, a line for each in its order: `{index, text, stop, reference?, base?}`. A file that an earlier call left
+ * unfinished is completed, batch by batch as it would have been; what it was begun with stands beside it in `OUT.meta.json`.
  *
- * @throws DATA_*, FILE_NOT_JSON if --out holds something else
+ * @throws DATA_*, TEMPLATE_*, FILE_EXISTS if --out holds something else, GENERATE_OUT_DIFFERS
  */
 export async function answerFile(request: AnswerRequest, context: Context): Promise<void> {
-  const { session, sampling, out } = request;
+  const { session, out } = request;
   const { terminal, signal } = context;
-  const loaded = await loadRows(request.data, { format: session.format });
-  assertNoErrors(loaded.findings);
-  const all = loaded.rows.map(promptOf);
-  const { lines: from, bytes } = finished(out, all.length);
-  if (from > 0) terminal.say(`${out} holds ${from} answers already; going on with the next.`);
+  const { questions, file, prompts } = await session.questions(request.data, request.reading);
+  const begun: BegunWith = { ...(await begunWith(request)), data: file, prompts };
+  const { lines: from, bytes } = finished(out, questions.length, begun);
+  if (from > 0 && from < questions.length)
+    terminal.say(`${out} holds ${from} answers already; going on with the next.`);
+  if (from === 0) writeAtomic(metaOf(out), `${JSON.stringify(begun, null, 2)}\n`);
   const appender = openAppender(out, bytes);
   const progress = openProgress(terminal, 'generate');
   try {
-    for (let start = from; start < all.length && !signal.aborted; start += BATCH) {
-      const batch = all.slice(start, start + BATCH);
-      const prompts = batch.map(({ prompt }) => prompt);
-      const tuned = await collect(session, prompts, { ...sampling, base: request.base, firstIndex: start, signal });
-      const base = request.against
-        ? await collect(session, prompts, { ...sampling, base: true, firstIndex: start, signal })
-        : undefined;
+    for (let start = from; start < questions.length; start += BATCH) {
+      const lines = await answerBatch(request, questions.slice(start, start + BATCH), start, signal);
       if (signal.aborted) break;
-      const lines = batch.map(({ reference }, i) => {
-        const answer = { index: start + i, text: tuned[i]?.text, stop: tuned[i]?.stop, reference };
-        return base === undefined ? answer : { ...answer, base: base[i]?.text };
-      });
       appender.append(lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
       for (const line of lines) terminal.emit({ type: 'answer', ...line });
-      progress.update(start + batch.length, all.length, `${start + batch.length} of ${all.length} rows`);
+      const done = start + lines.length;
+      progress.update(done, questions.length, `${done} of ${questions.length} rows`);
     }
   } finally {
     progress.stop();
     appender.close();
   }
-  if (signal.aborted) terminal.say(`The same command goes on where this one stopped.`);
-  else terminal.print(`${all.length} answers in ${out}`);
+  if (signal.aborted) terminal.say('Interrupted; the same command goes on where this one stopped.');
+  else terminal.print(`${questions.length} answers in ${out}`);
 }
 
-/** A row up to its last answer, and that answer. */
-export function promptOf(row: Row): { readonly prompt: Prompt; readonly reference: string } {
-  if (row.kind === 'prompt') return { prompt: { kind: 'text', text: row.prompt }, reference: row.completion };
-  if (row.kind === 'messages') {
-    const last = row.messages.findLastIndex((message) => message.role === 'assistant');
-    const messages = last < 0 ? row.messages : row.messages.slice(0, last);
-    const tools = row.tools === undefined ? {} : { tools: row.tools };
-    return { prompt: { kind: 'messages', messages, ...tools }, reference: row.messages[last]?.content ?? '' };
-  }
-  const message = `${row.kind === 'text' ? 'a text' : 'a pre-tokenised row'} has no question to answer.`;
-  throw new TunesmithError('DATA_NO_ASSISTANT', { message, file: row.source.file, line: row.source.line });
+async function answerBatch(
+  { session, sampling, base, against }: AnswerRequest,
+  batch: readonly { readonly prompt: Prompt; readonly reference: string | undefined }[],
+  firstIndex: number,
+  signal: AbortSignal,
+): Promise<AnswerLine[]> {
+  const prompts = batch.map(({ prompt }) => prompt);
+  const given = await collect(session, prompts, { ...sampling, base, firstIndex, signal });
+  const others = against ? await collect(session, prompts, { ...sampling, base: true, firstIndex, signal }) : undefined;
+  if (signal.aborted) return [];
+  return batch.map(({ reference }, i) => {
+    const answer = { index: firstIndex + i, ...given[i]!, reference };
+    return others === undefined ? answer : { ...answer, base: others[i]!.text };
+  });
 }
 
 interface Answer {
@@ -85,28 +90,67 @@ async function collect(
 ): Promise<Answer[]> {
   const answers: Answer[] = [];
   for await (const event of session.generate(prompts, options)) {
-    if (event.type === 'result')
-      answers[event.index - (options.firstIndex ?? 0)] = { text: event.text, stop: event.stop };
+    if (event.type !== 'result') continue;
+    answers[event.index - (options.firstIndex ?? 0)] = { text: event.text, stop: event.stop };
   }
   return answers;
 }
 
-/** Whole lines that are there already, and their bytes. */
-function finished(out: string, rows: number): { readonly lines: number; readonly bytes: number } {
+/** What answers depend on, as the file beside them records it. */
+type BegunWith = Readonly<Record<string, unknown>>;
+
+const metaOf = (out: string) => `${out}.meta.json`;
+
+async function begunWith({ session, sampling, base, against }: AnswerRequest): Promise<BegunWith> {
+  const { base: model, adapter } = await session.identity();
+  return { model, adapter: base ? null : (adapter ?? null), against: against ? 'base' : null, ...sampling };
+}
+
+/** What a field of {@link BegunWith} is called by people. */
+const CALLED: Readonly<Record<string, string>> = {
+  model: 'the model',
+  adapter: 'the adapter',
+  against: '--against',
+  data: '--data',
+  prompts: 'the prompts (roles, system prompt, or the date in the chat template)',
+};
+
+/** Whole batches that are there already, and their bytes. */
+function finished(out: string, rows: number, begun: BegunWith): { readonly lines: number; readonly bytes: number } {
   if (!fileExists(out)) return { lines: 0, bytes: 0 };
-  const whole = readText(out).split('\n').slice(0, -1);
-  for (const [i, line] of whole.entries()) {
-    if (indexOf(line) !== i || i >= rows) {
-      const message = 'holds something else than answers to these rows.';
-      throw new TunesmithError('FILE_NOT_JSON', {
-        message,
-        file: out,
-        line: i + 1,
-        fix: 'name another file with --out',
-      });
-    }
+  const text = readText(out);
+  if (text === '') return { lines: 0, bytes: 0 };
+  const whole = text.split('\n').slice(0, -1);
+  const wrong = whole.findIndex((line, i) => indexOf(line) !== i);
+  if (wrong >= 0 || !fileExists(metaOf(out))) {
+    const message = 'is there, and was not begun by this command.';
+    throw new TunesmithError('FILE_EXISTS', { message, file: out, fix: 'name another file with --out' });
   }
-  return { lines: whole.length, bytes: Buffer.byteLength(whole.map((line) => `${line}\n`).join('')) };
+  requireSame(out, begun);
+  // A batch that was torn is answered again as a whole, so that each row has the company that it would have had.
+  const lines = whole.length >= rows ? rows : Math.floor(whole.length / BATCH) * BATCH;
+  const kept = whole.slice(0, lines);
+  return { lines, bytes: Buffer.byteLength(kept.map((line) => `${line}\n`).join('')) };
+}
+
+/** @throws GENERATE_OUT_DIFFERS, which names what differs */
+function requireSame(out: string, begun: BegunWith): void {
+  const old = readJson(metaOf(out)) as BegunWith;
+  const now = JSON.parse(JSON.stringify(begun)) as BegunWith;
+  const names = [...new Set([...Object.keys(old), ...Object.keys(now)])];
+  const differing = names.filter((name) => JSON.stringify(old[name]) !== JSON.stringify(now[name]));
+  // Other rows have other prompts.
+  const told = differing.includes('data') ? differing.filter((name) => name !== 'prompts') : differing;
+  if (told.length === 0) return;
+  const differences = told.map((name) => {
+    const shown = (value: unknown) => (value === undefined ? 'not given' : JSON.stringify(value));
+    if (name in CALLED) return `${CALLED[name]} differs`;
+    return `--${name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)} was ${shown(old[name])} and is ${shown(now[name])}`;
+  });
+  throw new TunesmithError('GENERATE_OUT_DIFFERS', {
+    message: `was begun differently: ${differences.join('; ')}.`,
+    file: out,
+  });
 }
 
 function indexOf(line: string): unknown {

@@ -1,11 +1,14 @@
+import { formatError, nearestName, TunesmithError } from '../errors/index.ts';
 import type { Message } from '../text/messages.ts';
-import type { ModelSession, Sampling } from './domain.ts';
+import type { GenerateEvent, ModelSession, Sampling } from './domain.ts';
 
 /** Where a chat writes, and where what people say of answers goes. */
 export interface ChatIo {
   /** A piece of an answer as it comes. */
   stream(text: string): void;
   print(text: string): void;
+  /** An answer that is whole. */
+  result(event: GenerateEvent & { readonly type: 'result' }): void;
   /** Appends one row of feedback and returns the file's name. */
   feedback(row: object): string;
 }
@@ -17,11 +20,13 @@ export interface Conversation {
 }
 
 const HELP = `/base         switch between the tuned model and its base
-/system TEXT  set the system prompt and start anew (without TEXT: show it)
+/system TEXT  set the system prompt and start anew ("off": take yours out; without TEXT: show it)
 /reset        start anew
 /good, /bad   keep the last answer as liked or disliked
 /fix TEXT     keep TEXT as the better answer
-/exit         leave`;
+/help         this list
+/exit         leave (or Ctrl-D)
+Ctrl-C stops an answer. A line that begins with a space is sent as it is, whatever it begins with.`;
 
 /** Opens a chat. */
 export function openConversation(
@@ -29,9 +34,10 @@ export function openConversation(
   io: ChatIo,
   options: { readonly sampling: Sampling; readonly system?: string | undefined; readonly base?: boolean },
 ): Conversation {
-  let system = options.system;
+  let system = options.system ?? session.system;
   let base = options.base ?? false;
   let turns: Message[] = [];
+  let answers = 0;
   const before = (): Message[] => (system === undefined ? [] : [{ role: 'system', content: system }]);
 
   /** The last answer and what it answers. */
@@ -47,10 +53,13 @@ export function openConversation(
       return io.print(base ? 'Now the base model answers.' : 'Now the tuned model answers.');
     },
     system: (rest) => {
-      if (rest === '') return io.print(system ?? 'There is no system prompt.');
-      system = rest;
+      if (rest === '') return io.print(system ?? 'None is set. (A chat template may have one of its own.)');
+      // The prompt that a run was trained with belongs to the model.
+      system = rest === 'off' ? session.system : rest;
       turns = [];
-      return io.print('Set; the conversation starts anew.');
+      return io.print(
+        `The system prompt is now ${system === undefined ? 'not set' : JSON.stringify(system)}; the conversation starts anew.`,
+      );
     },
     reset: () => {
       turns = [];
@@ -79,23 +88,38 @@ export function openConversation(
   async function answer(question: string, signal: AbortSignal): Promise<void> {
     const asked: Message[] = [...turns, { role: 'user', content: question }];
     const prompt = { kind: 'messages', messages: [...before(), ...asked] } as const;
-    let text = '';
-    for await (const event of session.generate([prompt], { ...options.sampling, base, signal })) {
+    const how = { ...options.sampling, base, keepCache: true, firstIndex: answers, signal };
+    let result: (GenerateEvent & { type: 'result' }) | undefined;
+    for await (const event of session.generate([prompt], how)) {
       if (event.type === 'token') io.stream(event.text);
-      else text = event.text;
+      else result = event;
     }
     io.print('');
-    // An answer that was broken off is no part of the conversation.
-    if (!signal.aborted) turns = [...asked, { role: 'assistant', content: text }];
+    if (result === undefined) return io.print('Stopped; the question and its answer are not kept.');
+    answers++;
+    turns = [...asked, { role: 'assistant', content: result.text }];
+    io.result(result);
+  }
+
+  async function obey(line: string, signal: AbortSignal): Promise<void> {
+    const [, name, rest = ''] = /^\/(\S*)\s*(.*)$/s.exec(line) ?? [];
+    if (name === undefined) return line.trim() === '' ? undefined : answer(line.trim(), signal);
+    if (Object.hasOwn(commands, name)) return commands[name]!(rest.trim());
+    const near = nearestName(name, Object.keys(commands));
+    io.print(`There is no /${name}.${near === undefined ? '' : ` Did you mean /${near}?`}\n${HELP}`);
   }
 
   return {
     async take(line, signal) {
-      const [, name, rest = ''] = /^\/(\w+)\s*(.*)$/s.exec(line.trim()) ?? [];
-      if (name === 'exit' || name === 'quit') return false;
-      if (name === undefined) {
-        if (line.trim() !== '') await answer(line, signal);
-      } else (commands[name] ?? (() => io.print(`There is no /${name}.\n${HELP}`)))(rest.trim());
+      if (/^\/(exit|quit)\s*$/.test(line)) return false;
+      try {
+        await obey(line, signal);
+      } catch (error) {
+        // A question that does not fit, or a feedback file that cannot be written, is no reason to lose the conversation.
+        if (!(error instanceof TunesmithError)) throw error;
+        io.print(formatError(error.code, error.details));
+        if (error.code === 'GENERATE_PROMPT') io.print('/reset starts anew.');
+      }
       return true;
     },
   };

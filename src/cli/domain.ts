@@ -1,7 +1,15 @@
-import type { ModelRequest, ModelSession, Prompt, ScoreEvent } from '../evaluate/types.ts';
+import type { ModelRequest, ModelSession, Prompt, RowReading, ScoreEvent } from '../evaluate/types.ts';
 import type { PreparedRun, RunRequest } from '../train/run.ts';
 
-export type { GenerateEvent, ModelRequest, ModelSession, Prompt, Sampling, ScoreEvent } from '../evaluate/types.ts';
+export type {
+  GenerateEvent,
+  ModelRequest,
+  ModelSession,
+  Prompt,
+  RowReading,
+  Sampling,
+  ScoreEvent,
+} from '../evaluate/types.ts';
 export type { TrainPlan } from '../train/plan.ts';
 export type { PreparedRun, RunRequest } from '../train/run.ts';
 
@@ -15,7 +23,12 @@ export interface Check {
 /** What the commands need of the domain; `wiring.ts` connects it. Everything bad is thrown as a TunesmithError. */
 export interface Domain {
   prepareRun(request: RunRequest): Promise<PreparedRun>;
-  score(model: ModelRequest, data: readonly string[], signal: AbortSignal): AsyncIterable<ScoreEvent>;
+  score(
+    model: ModelRequest,
+    data: readonly string[],
+    signal: AbortSignal,
+    reading?: RowReading,
+  ): AsyncIterable<ScoreEvent>;
   /** Renders what it is given and adds no special tokens. */
   tokenize(
     model: ModelRequest,

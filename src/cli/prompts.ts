@@ -1,7 +1,29 @@
 import { type Complain, readMessages, readTools } from '../data/messages.ts';
 import { type ErrorCode, TunesmithError } from '../errors/index.ts';
 import { readJson, readText } from '../io/files.ts';
-import type { Prompt } from './domain.ts';
+import type { OptionSpecs, Values } from './command.ts';
+import type { Prompt, RowReading } from './domain.ts';
+
+/** Options of commands that read rows with a model. */
+export const rowOptions = {
+  role: { type: 'string', value: 'THEIRS=OURS', many: true, description: 'a role of the file, such as bot=assistant' },
+  allow: { type: 'string', value: 'CODE', many: true, description: 'a data error code that is let pass' },
+} as const satisfies OptionSpecs;
+
+/** Reads them. @throws CLI_OPTION_VALUE */
+export function rowReading({ role = [], allow = [] }: Values<typeof rowOptions>): RowReading {
+  const wrong = role.find((pair) => !/^[^=]+=(system|user|assistant|tool)$/.test(pair));
+  if (wrong === undefined) return { roles: role, allow: allow.flatMap((codes) => codes.split(',')) };
+  throw new TunesmithError('CLI_OPTION_VALUE', {
+    message: `--role ${wrong} is not THEIRS=OURS, with OURS one of system, user, assistant, tool.`,
+    fix: '--role bot=assistant, say',
+  });
+}
+
+/** `--system` is a text, or the name of a file that holds it, as in `train`. */
+export async function readSystem(system: string | undefined): Promise<string | undefined> {
+  return system === undefined ? undefined : (await import('../train/dataset.ts')).systemPrompt({ system });
+}
 
 /**
  * Reads a file of messages: an array of messages or `{messages, tools?}`; a .jsonl file has one of either on each line.
@@ -13,6 +35,21 @@ export function readMessagesFile(file: string): (Prompt & { kind: 'messages' })[
   return readText(file)
     .split(/\r?\n/)
     .flatMap((line, i) => (line.trim() === '' ? [] : conversation(parseLine(line, file, i + 1), file, i + 1)));
+}
+
+/** A conversation that can be answered. @throws DATA_NO_QUESTION, DATA_ORDER */
+export function requireQuestion(prompt: Prompt & { kind: 'messages' }, i: number): Prompt {
+  const { messages } = prompt;
+  const which = `conversation ${i + 1} of --messages`;
+  if (messages.every((m) => m.role === 'system')) {
+    throw new TunesmithError('DATA_NO_QUESTION', {
+      message: `${which} asks nothing.`,
+      fix: 'end it with a user message',
+    });
+  }
+  if (messages.at(-1)?.role !== 'assistant') return prompt;
+  const message = `${which} ends with an assistant message, so it is answered already.`;
+  throw new TunesmithError('DATA_NO_QUESTION', { message, fix: 'take it out, or give the file as --data, which does' });
 }
 
 function parseLine(line: string, file: string, number: number): unknown {

@@ -16,8 +16,37 @@ export const samplingOptions = {
   'repetition-penalty': { type: 'number', value: 'X', description: 'above 1 makes tokens that were there less likely' },
   seed: { type: 'integer', value: 'N', description: 'seed of the choice', default: '0' },
   stop: { type: 'string', value: 'TEXT', many: true, description: 'a text that ends the answer' },
-  precision: { type: 'string', choices: ['exact', 'fast'], description: 'fast computes in 8 bits', default: 'exact' },
+  precision: {
+    type: 'string',
+    choices: ['exact', 'fast'],
+    description: 'float32 as score has it, or 8-bit arithmetic',
+    default: 'exact',
+  },
 } as const satisfies OptionSpecs;
+
+/** What the help of commands that generate says of precisions. */
+export const PRECISION_NOTE =
+  '--precision exact gives the same numbers as score. fast multiplies in 8 bits on the weights as they are stored (4-bit and 8-bit blocks\n' +
+  'as they are, all else rounded to 8 bits in blocks of 32): several times less memory and faster, and now and then another word.';
+
+/** One line on what `fast` rounds, where it rounds weights. */
+export function roundingText(rounded: Readonly<Record<string, number>>): string | undefined {
+  const parts = Object.entries(rounded).map(
+    ([type, count]) => `${count} ${count === 1 ? 'matrix' : 'matrices'} in ${type}`,
+  );
+  return parts.length === 0 ? undefined : `--precision fast rounds ${parts.join(', ')} to 8 bits.`;
+}
+
+/** Says where an answer that did not end by itself was cut. */
+export function lengthText(
+  { stop, tokens }: { readonly stop: string; readonly tokens: number },
+  maxTokens: number,
+  contextLength: number,
+): string | undefined {
+  if (stop !== 'length') return undefined;
+  if (tokens < maxTokens) return `cut there: the model's context of ${contextLength} tokens is full`;
+  return `cut there: --max-tokens ${maxTokens}`;
+}
 
 /** The range of each number: lowest, highest, and whether these themselves are allowed. */
 const RANGES = {

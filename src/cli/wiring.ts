@@ -9,8 +9,8 @@ export const domain: Domain = {
     const { prepareRun, surroundings } = await import('../train/run.ts');
     return prepareRun(request, surroundings());
   },
-  async *score(model, data, signal) {
-    yield* (await import('../evaluate/score.ts')).score(model, data, signal);
+  async *score(model, data, signal, reading) {
+    yield* (await import('../evaluate/score.ts')).score(model, data, signal, reading);
   },
   async tokenize(model, input, options) {
     return (await import('../evaluate/answer.ts')).tokenize(model, input, options);

@@ -1,13 +1,23 @@
 import type { Message } from '../text/messages.ts';
 import type { Complain } from './messages.ts';
+import type { Answers } from './shapes.ts';
 
-/** Checks what holds for every conversation, whatever the template: answers, their order, no empty turns. */
-export function checkConversation(messages: readonly Message[], complain: Complain): void {
-  if (messages.length === 0) {
+/** Checks what holds for every conversation, whatever the template: answers (or a question), their order, no empty turns. */
+export function checkConversation(
+  messages: readonly Message[],
+  complain: Complain,
+  answers: Answers = 'required',
+): void {
+  if (answers === 'optional') {
+    const asks = messages.at(-1)?.role === 'assistant' ? messages.slice(0, -1) : messages;
+    if (asks.every((m) => m.role === 'system')) {
+      complain('DATA_NO_QUESTION', 'has nothing before its answer.');
+      return;
+    }
+  } else if (messages.length === 0) {
     complain('DATA_NO_ASSISTANT', 'has no messages.');
     return;
-  }
-  checkAnswers(messages, complain);
+  } else checkAnswers(messages, complain);
   checkOrder(messages, complain);
   for (const [i, message] of messages.entries()) {
     if (message.role === 'user' && message.content.trim() === '') {

@@ -91,6 +91,51 @@ describe('shapes', () => {
   });
 });
 
+describe('questions', () => {
+  const optional = { answers: 'optional' } as const;
+  test.each<[string, unknown, unknown]>([
+    ['a conversation that ends with a question', { messages: [user, assistant, user] }, chat(user, assistant, user)],
+    ['a conversation with its answer', { messages: [user, assistant] }, chat(user, assistant)],
+    ['an answer that is still empty', { messages: [user, { ...assistant, content: '' }] }, chat(user)],
+    ['a prompt alone', { prompt: 'Hi', id: 3 }, chat(user)],
+    ['a prompt with a system prompt', { prompt: 'Hi', system: 'S' }, chat({ role: 'system', content: 'S' }, user)],
+    ['a prompt and an empty cell', { prompt: 'Hi', response: null }, chat(user)],
+    ['a prompt of messages', { prompt: [user] }, chat(user)],
+    ['a question alone', { question: 'Hi' }, chat(user)],
+    ['an instruction alone', { instruction: 'Sum', input: '1 2' }, chat({ role: 'user', content: 'Sum\n1 2' })],
+    ['ShareGPT', { conversations: [{ from: 'human', value: 'Hi' }] }, chat(user)],
+    ['preference rows', { prompt: [user], chosen: [assistant], rejected: [assistant] }, chat(user)],
+    ['feedback of a chat', { prompt: [user], completion: [assistant], label: false }, chat(user, assistant)],
+  ])('%s', async (_, record, expected) => {
+    expect(await one(record, optional)).toEqual(expected);
+  });
+
+  test('as raw text', async () => {
+    const raw = { ...optional, format: 'raw' } as const;
+    expect(await one({ prompt: 'Hi' }, raw)).toEqual({ kind: 'prompt', prompt: 'Hi', completion: '' });
+    expect(await one({ question: 'Hi' }, raw)).toEqual({ kind: 'prompt', prompt: 'Hi\n', completion: '' });
+  });
+
+  test.each<[string, ErrorCode, unknown]>([
+    ['a text', 'DATA_NO_QUESTION', { text: 'x' }],
+    ['token ids', 'DATA_NO_QUESTION', { input_ids: [1, 2] }],
+    ['an answer to nothing', 'DATA_NO_QUESTION', { messages: [assistant] }],
+    ['a system prompt alone', 'DATA_NO_QUESTION', { messages: [{ role: 'system', content: 'S' }] }],
+    ['an empty question', 'DATA_EMPTY_TEXT', { prompt: ' ' }],
+    ['two answers in a row', 'DATA_ORDER', { messages: [user, assistant, assistant] }],
+    ['an unknown role', 'DATA_ROLE_UNKNOWN', { messages: [{ role: 'bot', content: 'Hi' }] }],
+  ])('%s is refused', async (_, code, record) => {
+    const { findings, rows } = await load([record], optional);
+    expect(findings.map((group) => [group.severity, group.code])).toContainEqual(['error', code]);
+    expect(rows).toEqual([]);
+  });
+
+  test('are refused where answers are trained', async () => {
+    const { findings } = await load([{ messages: [user] }, { prompt: 'Hi' }]);
+    expect(findings.map((group) => group.code)).toEqual(['DATA_NO_ASSISTANT', 'DATA_SHAPE_UNKNOWN']);
+  });
+});
+
 describe('messages', () => {
   test('parts of text are joined, null content beside a tool call is empty, arguments become objects', async () => {
     const record = {

@@ -98,7 +98,7 @@ function loadRecord(
     state.log.add({ code: record.code, file, line, message: record.message });
     return undefined;
   }
-  const recognised = recognise(record.value);
+  const recognised = recognise(record.value, state.options.answers);
   if (recognised.shape === undefined) {
     state.log.add({ code: 'DATA_SHAPE_UNKNOWN', file, line, message: recognised.message, fix: recognised.fix });
     return undefined;
@@ -126,6 +126,9 @@ function loadFields(
     if (!state.ignored.has(name)) state.ignored.set(name, source);
   }
   const row = normalise(record, state.options, complain);
+  if (state.options.answers === 'optional' && (row?.kind === 'text' || row?.kind === 'ids')) {
+    complain('DATA_NO_QUESTION', `is ${row.kind === 'text' ? 'a text' : 'pre-tokenised'}, and asks nothing.`);
+  }
   if (row === undefined || failed) return;
   state.rows.push(row);
   const key = rowKey(row);

@@ -6,6 +6,7 @@ import type { Row, RowSource } from './row.ts';
 import {
   ALPACA_ANSWERS,
   ALPACA_INPUTS,
+  type Answers,
   COLUMNS,
   type Fields,
   kindOf,
@@ -24,6 +25,8 @@ export interface NormaliseOptions {
   readonly roles?: Readonly<Record<string, Role>> | undefined;
   /** Rows of the model's embedding: ids of pre-tokenised rows stay below. */
   readonly vocabSize?: number | undefined;
+  /** Optional where rows are answered, and not trained or scored: an empty answer then counts as none. Required if not given. */
+  readonly answers?: Answers | undefined;
   /** Tokens of the chat template, which may not stand in messages as text. */
   readonly specialTokens?: readonly string[] | undefined;
 }
@@ -109,7 +112,7 @@ function alpaca({ fields, source }: Normalised, options: NormaliseOptions, compl
     return undefined;
   }
   // Instruction and answer need something between them, which prompt/completion rows bring themselves.
-  return rawRow({ prompt: `${prompt}\n`, answer: texts.answer }, fields, source, complain);
+  return rawRow({ prompt: `${prompt}\n`, answer: texts.answer }, fields, source, options, complain);
 }
 
 function pair(
@@ -126,7 +129,7 @@ function pair(
     return chatRow(turns(systemColumn(fields), [[texts.prompt, texts.answer]]), fields, source, options, complain);
   }
   const gap = answer === 'answer' || answer === 'output' ? '\n' : '';
-  return rawRow({ prompt: texts.prompt + gap, answer: texts.answer }, fields, source, complain);
+  return rawRow({ prompt: texts.prompt + gap, answer: texts.answer }, fields, source, options, complain);
 }
 
 /** TRL's conversational prompt and completion: arrays of messages that follow one another. */
@@ -136,7 +139,7 @@ function pairOfMessages(
   options: NormaliseOptions,
   complain: Complain,
 ): Row | undefined {
-  const end = fields[answer];
+  const end = fields[answer] ?? (options.answers === 'optional' ? [] : undefined);
   const answers = Array.isArray(end) ? end : [{ role: 'assistant', content: end }];
   const all = [...(fields[prompt] as unknown[]), ...(answers as unknown[])];
   const messages = readMessages(all, options.roles ? { roles: options.roles } : {}, complain);
@@ -183,7 +186,7 @@ function systemColumn(fields: Fields): string | undefined {
 }
 
 function chatRow(
-  messages: readonly Message[],
+  given: readonly Message[],
   fields: Fields,
   source: RowSource,
   options: NormaliseOptions,
@@ -191,10 +194,17 @@ function chatRow(
 ): Row | undefined {
   const tools = readTools(fields, complain);
   if (tools === undefined) return undefined;
-  checkConversation(messages, complain);
+  const messages = options.answers === 'optional' ? withoutEmptyAnswer(given) : given;
+  checkConversation(messages, complain, options.answers);
   checkSpecialTokens(messages, options.specialTokens ?? [], complain);
   const all = withSystem(messages, options.system);
   return { source, kind: 'messages', messages: all, ...(tools === 'none' ? {} : { tools }) };
+}
+
+function withoutEmptyAnswer(messages: readonly Message[]): readonly Message[] {
+  const last = messages.at(-1);
+  const isEmpty = last?.role === 'assistant' && last.content.trim() === '' && (last.tool_calls ?? []).length === 0;
+  return isEmpty ? messages.slice(0, -1) : messages;
 }
 
 function checkSpecialTokens(messages: readonly Message[], tokens: readonly string[], complain: Complain): void {
@@ -212,11 +222,12 @@ function rawRow(
   { prompt, answer }: { readonly prompt: string; readonly answer: string },
   fields: Fields,
   source: RowSource,
+  options: NormaliseOptions,
   complain: Complain,
 ): Row {
   if (systemColumn(fields) !== undefined) complain('DATA_SYSTEM_RAW', 'has a system prompt.', 'use --format chat.');
   if (prompt.trim() === '') complain('DATA_EMPTY_TEXT', 'has an empty prompt.', 'use {text} rows where there is none.');
-  if (answer.trim() === '')
+  if (answer.trim() === '' && options.answers !== 'optional')
     complain('DATA_EMPTY_ANSWER', 'has an empty answer.', 'write the answer, or remove the row.');
   return { source, kind: 'prompt', prompt, completion: answer };
 }

@@ -50,20 +50,26 @@ export type Recognised =
   | { readonly shape: RowShape }
   | { readonly shape?: undefined; readonly message: string; readonly fix?: string };
 
+/** Whether rows bring the answers that are trained, or are questions that may have one. */
+export type Answers = 'required' | 'optional';
+
 /** Recognises a record by the names of its columns. */
-export function recognise(value: unknown): Recognised {
+export function recognise(value: unknown, answers: Answers = 'required'): Recognised {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     return { message: `is ${kindOf(value)} where an object is expected.` };
   }
   const fields = value as Fields;
   const preference = PREFERENCE.find((name) => present(fields, name));
-  if (preference !== undefined || isUnpaired(fields)) {
+  if (answers === 'required' && (preference !== undefined || isUnpaired(fields))) {
     const column = preference ?? 'label';
     const message = `has the column "${column}" of preference rows, which sft does not train on.`;
     return { message, fix: `use a method for preferences, or remove the column and the answers that are not wanted.` };
   }
   // Tables hold null where a row lacks a column, so columns with a value come first.
-  const shape = shapeOf((name) => present(fields, name)) ?? shapeOf((name) => Object.hasOwn(fields, name));
+  const shape =
+    shapeOf((name) => present(fields, name)) ??
+    (answers === 'optional' ? questionShape((name) => present(fields, name)) : undefined) ??
+    shapeOf((name) => Object.hasOwn(fields, name));
   return shape === undefined ? unknownShape(fields) : { shape };
 }
 
@@ -76,6 +82,12 @@ function shapeOf(has: (name: string) => boolean): RowShape | undefined {
     if (has(prompt) && has(answer)) return shape as RowShape;
   }
   return has('text') ? 'text' : undefined;
+}
+
+/** The shape of a row that asks and has no answer. */
+function questionShape(has: (name: string) => boolean): RowShape | undefined {
+  if (has('instruction')) return 'alpaca';
+  return (Object.keys(PAIRS) as (keyof typeof PAIRS)[]).find((shape) => has(PAIRS[shape][0]));
 }
 
 /** Answers marked good or bad, as KTO takes them. A text label (`spam`) is something else. */

@@ -57,6 +57,11 @@ export const CATALOGUE = {
     rule: 'Every conversation has an assistant message to learn from.',
     fix: 'add the answer that the model should give, or remove the row.',
   },
+  DATA_NO_QUESTION: {
+    exit: 2,
+    rule: 'A row that is to be answered has a prompt, or a conversation with something to answer.',
+    fix: 'name the column with the question prompt, or remove the row.',
+  },
   DATA_ORDER: {
     exit: 2,
     rule: 'System comes first and once, no two assistant messages follow each other, a tool message follows a tool call.',
@@ -107,6 +112,11 @@ export const CATALOGUE = {
   CONFIG_KEY_UNKNOWN: { exit: 2, rule: 'Every key of a config is known.' },
   CONFIG_VALUE: { exit: 2, rule: 'The value of a key is of its type and within its range.' },
   // downloads
+  DOWNLOAD_BUSY: {
+    exit: 1,
+    rule: 'A server has time to answer.',
+    fix: 'wait a while and run the command again: it goes on where it stopped. The hub lets those ask more often who give a token in HF_TOKEN.',
+  },
   DOWNLOAD_CHECKSUM: {
     exit: 1,
     rule: 'What is downloaded has the pinned SHA-256.',
@@ -117,18 +127,28 @@ export const CATALOGUE = {
     rule: 'A download arrives whole.',
     fix: 'run the command again: it goes on where it stopped.',
   },
-  DOWNLOAD_REFUSED: { exit: 2, rule: 'The server hands out what is asked for.' },
+  DOWNLOAD_REFUSED: {
+    exit: 2,
+    rule: 'The server hands out what is asked for.',
+    fix: 'check the spelling of the name, HF_ENDPOINT, HF_TOKEN, and what a proxy lets pass.',
+  },
   DOWNLOAD_UNREACHABLE: {
     exit: 1,
     rule: 'A source answers within 5 seconds.',
     fix: 'check the network, or name a model folder or .gguf file that is on this machine.',
   },
   // models
+  MODEL_FILE_CHOICE: { exit: 2, rule: 'Of a repository with several GGUF files one is named: OWNER/NAME:FILE.gguf.' },
+  MODEL_GATED: {
+    exit: 2,
+    rule: 'The licence of a gated model is accepted before it is pulled, and a token says by whom.',
+  },
   MODEL_NOT_FOUND: {
     exit: 2,
     rule: 'MODEL is a catalogue name, a Hugging Face id, a folder, a .gguf file, or a run.',
     fix: 'tunesmith models lists the names.',
   },
+  MODEL_OFFLINE: { exit: 2, rule: 'Offline, a model is one that is on this machine already.' },
   // files
   DISK_FULL: {
     exit: 1,
@@ -233,7 +253,30 @@ export const CATALOGUE = {
     exit: 2,
     rule: 'Tokenizers are byte-level BPE or SentencePiece-style BPE.',
   },
+  // devices
+  DEVICE_UNAVAILABLE: {
+    exit: 2,
+    rule: 'The device that is asked for is there and has a driver.',
+    fix: 'leave --device out to use the CPU; tunesmith doctor tells what works here.',
+  },
+  // export
+  EXPORT_DIVERGED: {
+    exit: 3,
+    rule: 'What was exported gives what was trained, within the limit of its kind of numbers.',
+    fix: 'choose a --quant with more bits.',
+  },
+  EXPORT_FOLDER: {
+    exit: 2,
+    rule: 'An export goes into a folder that is new or empty.',
+    fix: 'name another folder with --out.',
+  },
+  EXPORT_UNSUPPORTED: { exit: 2, rule: 'An export is of a kind that its format can say.' },
   // generation
+  GENERATE_OUT_DIFFERS: {
+    exit: 2,
+    rule: 'A file of answers is completed with the model, sampling and rows that it was begun with.',
+    fix: 'name another file with --out, or put back what has changed.',
+  },
   GENERATE_PRECISION: {
     exit: 2,
     rule: 'Fast generation needs weights in blocks of 32.',

@@ -1,11 +1,22 @@
+import { join } from 'node:path';
 import type { Engine } from '../engine/index.ts';
 import { TunesmithError } from '../errors/index.ts';
-import { generate, openStoredBase, type StoredBase } from '../generate/index.ts';
+import {
+  type Continuation,
+  type GenerationSession,
+  generate,
+  openContinuation,
+  openStoredBase,
+  roundedByFast,
+  type StoredBase,
+} from '../generate/index.ts';
+import { sha256, sha256File } from '../io/index.ts';
 import { type BaseHandles, uploadBase } from '../model/base.ts';
-import type { ModelSource } from '../model/source.ts';
-import { endOfTurn, renderPrompt, renderRawPrompt } from '../text/index.ts';
+import { baseHash, type ModelSource } from '../model/source.ts';
+import { endOfTurn } from '../text/index.ts';
 import { type OpenedText, openEngine, openTextOf, tokenizerOf } from './open.ts';
-import type { GenerateEvent, ModelRequest, ModelSession, Prompt, Sampling } from './types.ts';
+import { loadQuestions, promptIds } from './questions.ts';
+import type { GenerateEvent, ModelIdentity, ModelRequest, ModelSession, Prompt, Sampling } from './types.ts';
 
 /**
  * Opens a model to generate with.
@@ -21,10 +32,15 @@ export async function openModel(model: ModelRequest): Promise<ModelSession> {
   const stopIds = [...ends, ...opened.source.config.eosIds, ...eos];
   const { engine, adapter } = await openEngine(model, opened.source);
   const baseIn = baseLoader(engine, opened.source);
+  const keep = cacheKeeper();
   return {
     hasAdapter: adapter !== undefined,
     format,
     system: opened.system,
+    contextLength: opened.source.config.maxPositions,
+    roundedByFast: roundedByFast(opened.source.tensors),
+    questions: (file, reading) => loadQuestions(reading === undefined ? opened : openTextOf(model, reading), file),
+    identity: () => identityOf(model, opened.source),
     generate: async function* (prompts, options): AsyncGenerator<GenerateEvent> {
       const { temperature, topK, topP, minP, repetitionPenalty, seed } = options;
       const given = { topK, topP, minP, repetitionPenalty };
@@ -36,10 +52,12 @@ export async function openModel(model: ModelRequest): Promise<ModelSession> {
       const ids = prompts.map((prompt) => promptIds(prompt, opened));
       const base = baseIn(options.precision);
       const session = { engine, base, adapter: options.base ? undefined : adapter };
-      const how = { tokenizer, maxTokens: options.maxTokens, sampling, stopIds, stopStrings: options.stop };
-      const from = options.firstIndex === undefined ? {} : { firstIndex: options.firstIndex };
+      const { maxTokens, stop: stopStrings, firstIndex = 0, signal } = options;
+      const how = { tokenizer, maxTokens, sampling, stopIds, stopStrings, firstIndex, signal };
+      const [only] = ids;
+      const kept = options.keepCache === true && ids.length === 1 ? keep(session) : undefined;
       try {
-        for await (const event of generate(session, ids, { ...how, ...from, signal: options.signal })) {
+        for await (const event of kept?.generate(only!, how) ?? generate(session, ids, how)) {
           if (event.type === 'result') yield event;
           else if (event.text !== '') yield { type: 'token', index: event.index, text: event.text };
         }
@@ -63,17 +81,22 @@ function baseLoader(engine: Engine, { config, tensors }: ModelSource) {
   };
 }
 
-function promptIds(prompt: Prompt, opened: OpenedText): number[] {
-  const tokenizer = tokenizerOf(opened);
-  if (prompt.kind === 'text') return renderRawPrompt(prompt.text, tokenizer);
-  const { template } = opened.text;
-  if (template === undefined) {
-    throw new TunesmithError('TEMPLATE_MISSING', { message: 'has no chat template.', file: opened.source.path });
-  }
-  const { system } = opened;
-  const own = prompt.messages[0]?.role === 'system' || system === undefined;
-  const messages = own ? prompt.messages : [{ role: 'system', content: system } as const, ...prompt.messages];
-  return renderPrompt(messages, prompt.tools, { tokenizer, template });
+/** Keeps the cache of the weights that answered last; other weights make other keys and values. */
+function cacheKeeper() {
+  let last: { readonly session: GenerationSession; readonly continuation: Continuation } | undefined;
+  return (session: GenerationSession): Continuation => {
+    if (last?.session.base === session.base && last.session.adapter === session.adapter) return last.continuation;
+    last?.continuation.close();
+    last = { session, continuation: openContinuation(session) };
+    return last.continuation;
+  };
+}
+
+async function identityOf({ adapter }: ModelRequest, source: ModelSource): Promise<ModelIdentity> {
+  const base = await baseHash(source);
+  if (adapter === undefined) return { base };
+  const files = ['adapter_config.json', 'adapter_model.safetensors'].map((name) => sha256File(join(adapter, name)));
+  return { base, adapter: sha256((await Promise.all(files)).join('\n')) };
 }
 
 /** Renders and encodes what it is given; adds nothing. @throws TOKENIZER_MISSING, TEMPLATE_MISSING */

@@ -1,16 +1,17 @@
 import { availableParallelism } from 'node:os';
 import { assertNoErrors, type LoadedRows, loadRows } from '../data/index.ts';
-import { type Engine, openOrt } from '../engine/index.ts';
+import type { Engine } from '../engine/index.ts';
 import { TunesmithError } from '../errors/index.ts';
 import { type AdapterHandles, uploadAdapter } from '../model/adapter-handles.ts';
 import { type BaseHandles, uploadBase } from '../model/base.ts';
 import { openPeft } from '../model/peft.ts';
 import { baseHash, type ModelSource, openModelSource } from '../model/source.ts';
 import { openText, specialTexts, type TextTools, type Tokenizer } from '../text/index.ts';
-import { systemPrompt } from '../train/dataset.ts';
+import { rolesOf, systemPrompt } from '../train/dataset.ts';
 import { chooseFormat, type TextSetup } from '../train/rows.ts';
 import { normalisedData, readFrozen, requireSameBase } from '../train/run.ts';
-import type { ModelRequest } from './types.ts';
+import { openDevice } from './device.ts';
+import type { ModelRequest, RowReading } from './types.ts';
 
 /** A model's files and its text, before any weight is read. */
 export interface OpenedText {
@@ -18,10 +19,12 @@ export interface OpenedText {
   readonly text: TextSetup;
   /** The system prompt that the run was trained with. */
   readonly system: string | undefined;
+  /** The roles that the run was told of: `bot=assistant`. */
+  readonly roles: readonly string[];
 }
 
-/** Opens headers, tokenizer and chat template; a run brings the format, the clock and the system prompt that it was trained with. */
-export function openTextOf(model: ModelRequest): OpenedText {
+/** Opens headers, tokenizer and chat template; a run brings the format, clock, system prompt, roles and allowances that it was trained with. */
+export function openTextOf(model: ModelRequest, reading: RowReading = {}): OpenedText {
   const source = openModelSource(model.path);
   const frozen = model.run === undefined ? undefined : readFrozen(model.run);
   const clock = frozen === undefined ? new Date() : new Date(frozen.facts.text.clock);
@@ -33,9 +36,10 @@ export function openTextOf(model: ModelRequest): OpenedText {
     template: tools.template,
     format,
     trainOn: data?.trainOn ?? 'all',
-    allow: data?.allow ?? [],
+    allow: [...(data?.allow ?? []), ...(reading.allow ?? [])],
   };
-  return { source, text, system: data === undefined ? undefined : systemPrompt(data) };
+  const roles = [...(data?.role ?? []), ...(reading.roles ?? [])];
+  return { source, text, system: data === undefined ? undefined : systemPrompt(data), roles };
 }
 
 /** The tokenizer of a model. @throws TOKENIZER_MISSING */
@@ -45,13 +49,18 @@ export function tokenizerOf({ source, text }: OpenedText): Tokenizer {
 }
 
 /** Reads rows as this model sees them. @throws DATA_* */
-export async function rowsFor(opened: OpenedText, files: readonly string[]): Promise<LoadedRows> {
-  const { source, text, system } = opened;
+export async function rowsFor(
+  { source, text, system, roles }: OpenedText,
+  files: readonly string[],
+  answers: 'required' | 'optional',
+): Promise<LoadedRows> {
   const loaded = await loadRows(files, {
     format: text.format,
     vocabSize: source.config.vocabSize,
     specialTokens: text.tokenizer === undefined ? [] : specialTexts(text.tokenizer),
     allow: text.allow,
+    roles: rolesOf(roles),
+    answers,
     ...(system === undefined ? {} : { system }),
   });
   assertNoErrors(loaded.findings);
@@ -69,18 +78,18 @@ export interface OpenedWeights extends OpenedEngine {
   readonly base: BaseHandles;
 }
 
-/** Starts the engine and loads base and adapter. @throws ADAPTER_MISMATCH, ADAPTER_CONFIG */
+/** Starts the engine and loads base and adapter. @throws ADAPTER_MISMATCH, ADAPTER_CONFIG, DEVICE_UNAVAILABLE */
 export async function openWeights(model: ModelRequest, source: ModelSource): Promise<OpenedWeights> {
   const opened = await openEngine(model, source);
   return { ...opened, base: uploadBase(opened.engine, source.config, source.tensors) };
 }
 
-/** Starts the engine and loads the adapter; the base is loaded in the precision that is asked for. @throws ADAPTER_MISMATCH, ADAPTER_CONFIG */
+/** Starts the engine and loads the adapter; the base is loaded in the precision that is asked for. @throws ADAPTER_MISMATCH, ADAPTER_CONFIG, DEVICE_UNAVAILABLE */
 export async function openEngine(model: ModelRequest, source: ModelSource): Promise<OpenedEngine> {
   const peft = model.adapter === undefined ? undefined : openPeft(model.adapter, source.config);
   if (peft?.baseHash !== undefined) requireSameBase(peft.baseHash, await baseHash(source), source.path);
   const device = model.compute?.device === 'webgpu' ? 'webgpu' : 'cpu';
-  const engine = openOrt({ device, threads: model.compute?.threads ?? availableParallelism(), optimize: 'on' });
+  const engine = await openDevice(device, model.compute?.threads ?? availableParallelism());
   try {
     const adapter = peft && uploadAdapter(engine, source.config, peft.spec, peft.tensors);
     return { engine, adapter };

@@ -4,7 +4,7 @@ import { exampleLosses } from '../train/evaluate-loss.ts';
 import { createNetwork } from '../train/network.ts';
 import { rowRenderer } from '../train/rows.ts';
 import { openTextOf, openWeights, rowsFor } from './open.ts';
-import type { ModelRequest, ScoreEvent } from './types.ts';
+import type { ModelRequest, RowReading, ScoreEvent } from './types.ts';
 
 /**
  * -log p of the supervised tokens of each row, in nats; the examples of a row (several, where the template rewrites history) are summed.
@@ -16,9 +16,10 @@ export async function* score(
   model: ModelRequest,
   data: readonly string[],
   signal: AbortSignal = new AbortController().signal,
+  reading: RowReading = {},
 ): AsyncGenerator<ScoreEvent> {
-  const opened = openTextOf(model);
-  const { rows } = await rowsFor(opened, data);
+  const opened = openTextOf(model, reading);
+  const { rows } = await rowsFor(opened, data, 'required');
   const render = rowRenderer(opened.text, 'score');
   const maxLength = opened.source.config.maxPositions;
   const { examples, findings } = prepareExamples(rows, render, { maxLength, onLong: 'error' });

@@ -22,6 +22,36 @@ export type Prompt =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'messages'; readonly messages: readonly Message[]; readonly tools?: readonly Tool[] };
 
+/** How the rows of a file are read, beside what the run of the model froze. */
+export interface RowReading {
+  /** Roles of the file as roles of ours: `bot=assistant`. */
+  readonly roles?: readonly string[] | undefined;
+  /** Data error codes that are let pass. */
+  readonly allow?: readonly string[] | undefined;
+}
+
+/** A row to answer. */
+export interface Question {
+  readonly prompt: Prompt;
+  /** The answer that the row brings, which the prompt does not show. */
+  readonly reference: string | undefined;
+}
+
+/** The questions of a file, checked: each can be rendered and leaves room for an answer. */
+export interface Questions {
+  readonly questions: readonly Question[];
+  /** sha256 of the file. */
+  readonly file: string;
+  /** sha256 of the token ids of all prompts. */
+  readonly prompts: string;
+}
+
+/** What a model's answers depend on: sha256 of its weights, and of its adapter where it has one. */
+export interface ModelIdentity {
+  readonly base: string;
+  readonly adapter?: string;
+}
+
 /** How tokens are chosen. */
 export interface Sampling {
   readonly maxTokens: number;
@@ -57,11 +87,20 @@ export interface ModelSession {
   readonly format: 'chat' | 'raw';
   /** The system prompt that the model was trained with, which conversations without one get. */
   readonly system: string | undefined;
+  /** Most tokens of a prompt and its answer. */
+  readonly contextLength: number;
+  /** Stored types, and how many matrices of each, that `--precision fast` rounds to 8 bits. */
+  readonly roundedByFast: Readonly<Record<string, number>>;
+  /** Reads a file of rows to answer. @throws DATA_*, TEMPLATE_*, TOKENIZER_MISMATCH, GENERATE_PROMPT with file and line */
+  questions(file: string, reading?: RowReading): Promise<Questions>;
+  identity(): Promise<ModelIdentity>;
   generate(
     prompts: readonly Prompt[],
     options: Sampling & {
       /** Without the adapter. */
       readonly base?: boolean;
+      /** For one prompt: what is computed is kept for the next such call, whose prompt may begin alike. */
+      readonly keepCache?: boolean;
       /** Number of the first prompt, for draws that do not depend on how a file is cut into calls. */
       readonly firstIndex?: number;
       readonly signal: AbortSignal;

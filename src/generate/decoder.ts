@@ -2,6 +2,7 @@
 
 import type { Engine, Handle, Handles, Program } from '../engine/index.ts';
 import { TunesmithError } from '../errors/index.ts';
+import { KEPT_CODES } from '../graph/index.ts';
 import type { StoredTensor } from '../io/stored.ts';
 import type { AdapterHandles } from '../model/adapter-handles.ts';
 import type { BaseHandles } from '../model/base.ts';
@@ -45,6 +46,16 @@ export function openStoredBase(
     ),
   );
   return { config, tensors, norm: upload(FINAL_NORM), layers };
+}
+
+/** Stored types of the matrices that the fast path rounds to 8 bits in blocks of 32, and how many there are of each. */
+export function roundedByFast(tensors: ReadonlyMap<string, StoredTensor>): Record<string, number> {
+  const kept: readonly string[] = KEPT_CODES;
+  const counts: Record<string, number> = {};
+  for (const { type, shape } of tensors.values()) {
+    if (shape.length === 2 && !kept.includes(type)) counts[type] = (counts[type] ?? 0) + 1;
+  }
+  return counts;
 }
 
 /**

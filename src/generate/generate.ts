@@ -1,4 +1,4 @@
-import { TunesmithError } from '../errors/index.ts';
+import { type ErrorCode, TunesmithError } from '../errors/index.ts';
 import type { ModelConfig } from '../model/config.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import {
@@ -98,24 +98,24 @@ export async function* generate(
 /**
  * Checks what a model needs of a prompt.
  *
- * @param what names the prompt in the message
+ * @param what names the prompt in the message, where its place does not
  * @throws GENERATE_PROMPT if it is empty or fills the context, TOKENIZER_MISMATCH for an id that the embedding has no row for
  */
 export function checkPrompt(
   prompt: readonly number[],
   { maxPositions, vocabSize }: Pick<ModelConfig, 'maxPositions' | 'vocabSize'>,
-  what: string,
+  what?: string,
 ): void {
+  const refuse = (code: ErrorCode, fault: string, fix?: string) =>
+    new TunesmithError(code, { message: what === undefined ? fault : `${what} ${fault}`, fix });
   const beyond = prompt.find((id) => id >= vocabSize);
   if (beyond !== undefined) {
-    throw new TunesmithError('TOKENIZER_MISMATCH', {
-      message: `${what} is rendered with token id ${beyond}, and the embedding of the model has ${vocabSize} rows.`,
-      fix: 'use the tokenizer that belongs to the model',
-    });
+    const fault = `is rendered with token id ${beyond}, and the embedding of the model has ${vocabSize} rows.`;
+    throw refuse('TOKENIZER_MISMATCH', fault, 'use the tokenizer that belongs to the model');
   }
   if (prompt.length > 0 && prompt.length < maxPositions) return;
   const fault = prompt.length === 0 ? 'is empty' : `has ${prompt.length} tokens, the model's context ${maxPositions}`;
-  throw new TunesmithError('GENERATE_PROMPT', { message: `${what} ${fault}.` });
+  throw refuse('GENERATE_PROMPT', `${fault}.`);
 }
 
 /** Answers one prompt after another. */

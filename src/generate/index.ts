@@ -5,6 +5,7 @@ export {
   type Decoder,
   type GenerationSession,
   openStoredBase,
+  roundedByFast,
   type StoredBase,
 } from './decoder.ts';
 export {

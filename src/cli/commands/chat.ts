@@ -3,9 +3,10 @@ import { TunesmithError } from '../../errors/index.ts';
 import { openAppender } from '../../io/files.ts';
 import { type Context, defineCommand } from '../command.ts';
 import { openConversation } from '../conversation.ts';
-import type { ModelSession } from '../domain.ts';
+import type { GenerateEvent, ModelSession } from '../domain.ts';
 import { modelName, modelOptions, requestModel } from '../models.ts';
-import { samplingOf, samplingOptions } from '../sampling.ts';
+import { readSystem } from '../prompts.ts';
+import { lengthText, PRECISION_NOTE, roundingText, samplingOf, samplingOptions } from '../sampling.ts';
 import { domain } from '../wiring.ts';
 
 /** `tunesmith chat`. */
@@ -15,7 +16,7 @@ export const chat = defineCommand({
   positionals: ['[MODEL]'],
   options: {
     ...modelOptions,
-    system: { type: 'string', value: 'TEXT', description: 'system prompt' },
+    system: { type: 'string', value: 'TEXT|FILE', description: 'system prompt' },
     base: { type: 'boolean', description: 'start with the base model' },
     feedback: {
       type: 'string',
@@ -26,7 +27,13 @@ export const chat = defineCommand({
     ...samplingOptions,
   },
   examples: ['chat', 'chat smollm2-135m-instruct --system "You are brief."'],
-  notes: 'Inside: /base /system /reset /good /bad /fix /help /exit.',
+  notes: `Inside: /base /system /reset /good /bad /fix /help /exit. Ctrl-C stops an answer; at the prompt it leaves.
+
+Feedback is a line of JSON for each judgement, in the form that preference training takes, with messages as {role, content}:
+  /good, /bad  {"prompt": [...], "completion": [answer], "label": true|false}
+  /fix TEXT    {"prompt": [...], "chosen": [better], "rejected": [answer]}
+
+${PRECISION_NOTE}`,
   async run({ options, positionals }, context) {
     const sampling = samplingOf(options);
     const model = await requestModel(modelName(positionals[0], options.model) ?? '@last', options, context);
@@ -41,7 +48,11 @@ export const chat = defineCommand({
           message: '--base has no effect on a model without an adapter.',
         });
       }
-      const { system, base = false, feedback = 'feedback.jsonl' } = options;
+      context.signal.throwIfAborted();
+      const { base = false, feedback = 'feedback.jsonl' } = options;
+      const system = await readSystem(options.system);
+      const rounding = sampling.precision === 'fast' ? roundingText(session.roundedByFast) : undefined;
+      if (rounding !== undefined) context.terminal.say(rounding);
       const appendTo = (row: object) => {
         const appender = openAppender(feedback);
         appender.append(`${JSON.stringify(row)}\n`);
@@ -65,6 +76,11 @@ async function talk(
   const io = {
     stream: (text: string) => (terminal.json ? undefined : terminal.stream(text)),
     print: (text: string) => terminal.print(text),
+    result: (event: GenerateEvent & { type: 'result' }) => {
+      terminal.emit(event);
+      const cut = lengthText(event, options.sampling.maxTokens, session.contextLength);
+      if (cut !== undefined) terminal.say(cut);
+    },
     feedback,
   };
   const conversation = openConversation(session, io, options);
@@ -88,5 +104,7 @@ async function talk(
   } finally {
     lines.close();
     signal.removeEventListener('abort', interrupt);
+    if (watched) terminal.say('');
   }
+  signal.throwIfAborted();
 }

@@ -3,8 +3,8 @@ import { answerFile } from '../answers.ts';
 import { type Context, defineCommand } from '../command.ts';
 import type { ModelSession, Prompt, Sampling } from '../domain.ts';
 import { modelName, modelOptions, requestModel } from '../models.ts';
-import { readMessagesFile } from '../prompts.ts';
-import { samplingOf, samplingOptions } from '../sampling.ts';
+import { readMessagesFile, readSystem, requireQuestion, rowOptions, rowReading } from '../prompts.ts';
+import { lengthText, PRECISION_NOTE, roundingText, samplingOf, samplingOptions } from '../sampling.ts';
 import { domain } from '../wiring.ts';
 
 /** `tunesmith generate`. */
@@ -16,16 +16,17 @@ export const generate = defineCommand({
     ...modelOptions,
     prompt: { type: 'string', value: 'TEXT', many: true, description: 'a question, or raw text to go on with' },
     messages: { type: 'string', value: 'FILE', description: 'an array of messages or {messages}; .jsonl: several' },
-    data: { type: 'string', value: 'FILE', description: 'rows to answer, each up to its last answer' },
+    data: { type: 'string', value: 'FILE', description: 'rows to answer; an answer that they end with is cut off' },
     out: {
       type: 'string',
       value: 'FILE',
-      description: 'where the answers to --data go; one that is cut short is completed',
+      description: 'where the answers to --data go; a file that was cut short is completed',
     },
+    ...rowOptions,
     against: { type: 'string', choices: ['base'], description: "adds the base model's answer beside each of --data" },
     base: { type: 'boolean', description: 'without the adapter' },
     format: { type: 'string', choices: ['chat', 'raw'], description: 'how --prompt is read (default: as the model)' },
-    system: { type: 'string', value: 'TEXT', description: 'system prompt for --prompt' },
+    system: { type: 'string', value: 'TEXT|FILE', description: 'system prompt for --prompt' },
     ...samplingOptions,
   },
   examples: [
@@ -33,6 +34,10 @@ export const generate = defineCommand({
     'generate @last --prompt "My chain slips." --temperature 0.7 --seed 1',
     'generate @last --data held-out.jsonl --out answers.jsonl --against base',
   ],
+  notes: `--data takes the rows of train, and questions alone: {prompt}, or {messages} that end with the user. OUT gets a line for each,
+{"index", "text", "stop", "reference"?, "base"?}; OUT.meta.json beside it says what made them, and the same command goes on where one stopped.
+
+${PRECISION_NOTE}`,
   async run({ options, positionals }, context) {
     const { data, out, messages, prompt } = options;
     const sources = [data, messages, prompt].filter((source) => source !== undefined).length;
@@ -49,8 +54,12 @@ export const generate = defineCommand({
     if (prompt === undefined && (options.system ?? options.format) !== undefined) {
       throw new TunesmithError('CLI_OPTION_CONFLICT', { message: '--system and --format go with --prompt.' });
     }
+    if (data === undefined && (options.role ?? options.allow) !== undefined) {
+      throw new TunesmithError('CLI_OPTION_CONFLICT', { message: '--role and --allow go with --data.' });
+    }
     const sampling = samplingOf(options);
-    const conversations = messages === undefined ? undefined : readMessagesFile(messages);
+    const reading = rowReading(options);
+    const conversations = messages === undefined ? undefined : readMessagesFile(messages).map(requireQuestion);
     const model = await requestModel(modelName(positionals[0], options.model) ?? '@last', options, context);
     const session = await domain.openModel(model);
     try {
@@ -58,13 +67,16 @@ export const generate = defineCommand({
         const message = `${options.base ? '--base' : '--against base'} has no effect on a model without an adapter.`;
         throw new TunesmithError('CLI_OPTION_CONFLICT', { message });
       }
+      const rounding = sampling.precision === 'fast' ? roundingText(session.roundedByFast) : undefined;
+      if (rounding !== undefined) context.terminal.say(rounding);
       const base = options.base ?? false;
       if (data !== undefined && out !== undefined) {
         const against = options.against !== undefined;
-        await answerFile({ session, data, out, against, base, sampling }, context);
+        await answerFile({ session, data, reading, out, against, base, sampling }, context);
       } else {
         const format = options.format === 'raw' || options.format === 'chat' ? options.format : session.format;
-        const prompts = conversations ?? (prompt ?? []).map((text) => asPrompt(text, format, options.system));
+        const system = await readSystem(options.system);
+        const prompts = conversations ?? (prompt ?? []).map((text) => asPrompt(text, format, system));
         await answer(session, prompts, { ...sampling, base }, context);
       }
     } finally {
@@ -75,8 +87,12 @@ export const generate = defineCommand({
   },
 });
 
+/** Why an answer ended, for people. */
+const ENDED = { eot: 'ended by the model', string: 'ended by --stop', length: 'cut' } as const;
+
 function asPrompt(text: string, format: 'chat' | 'raw', system: string | undefined): Prompt {
   if (format === 'chat') {
+    if (text.trim() === '') throw new TunesmithError('CLI_OPTION_VALUE', { message: '--prompt is empty.' });
     const first = system === undefined ? [] : [{ role: 'system', content: system } as const];
     return { kind: 'messages', messages: [...first, { role: 'user', content: text }] };
   }
@@ -99,6 +115,7 @@ async function answer(
   for (const result of results) {
     terminal.emit(result);
     if (!terminal.json) terminal.print(prompts.length === 1 ? '' : `--- ${result.index + 1}\n${result.text}`);
-    terminal.say(`${result.tokens} tokens, ${result.tokensPerSecond.toFixed(1)} tokens/s, stopped by ${result.stop}`);
+    const ended = lengthText(result, options.maxTokens, session.contextLength) ?? ENDED[result.stop];
+    terminal.say(`${result.tokens} tokens, ${result.tokensPerSecond.toFixed(1)} tokens/s, ${ended}`);
   }
 }

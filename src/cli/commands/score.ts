@@ -3,6 +3,7 @@ import { defineCommand } from '../command.ts';
 import { countText, lossText } from '../format.ts';
 import { modelName, modelOptions, requestModel } from '../models.ts';
 import { openProgress } from '../progress.ts';
+import { rowOptions, rowReading } from '../prompts.ts';
 import { domain } from '../wiring.ts';
 
 /** `tunesmith score`. */
@@ -13,6 +14,7 @@ export const score = defineCommand({
   options: {
     ...modelOptions,
     data: { type: 'string', value: 'FILE', many: true, description: 'rows of any shape that train takes' },
+    ...rowOptions,
   },
   examples: ['score smollm2-135m-instruct --data held-out.jsonl', 'score @last --data held-out.jsonl --json'],
   notes:
@@ -23,11 +25,12 @@ export const score = defineCommand({
     if (options.data === undefined) {
       throw new TunesmithError('CLI_ARGUMENT', { message: 'no rows are named.', fix: '--data FILE' });
     }
+    const reading = rowReading(options);
     const model = await requestModel(name, options, context);
     const progress = openProgress(terminal, 'score');
     let rows = 0;
     try {
-      for await (const event of domain.score(model, options.data, signal)) {
+      for await (const event of domain.score(model, options.data, signal, reading)) {
         terminal.emit(event);
         if (event.type === 'row') progress.update(++rows, undefined, `${rows} rows`);
         else {

@@ -1,3 +1,4 @@
+import type { KEPT_CODES } from '../../graph/index.ts';
 import { halfTable } from '../../io/half.ts';
 import { readStoredRaw, readStoredRows } from '../../io/read-stored.ts';
 import type { StoredTensor, StoredType } from '../../io/stored.ts';
@@ -46,7 +47,7 @@ export function quantizeStored(tensors: readonly StoredTensor[]): Quantized {
 
 type Unpack = (source: Uint8Array, target: Quantized, firstBlock: number) => void;
 
-const UNPACK: Partial<Record<StoredType, Unpack>> = {
+const UNPACK: Readonly<Record<(typeof KEPT_CODES)[number], Unpack>> & Partial<Record<StoredType, Unpack>> = {
   Q4_0: (source, target, first) => unpack4(source, target, first, false),
   Q4_1: (source, target, first) => unpack4(source, target, first, true),
   Q8_0: unpack8,

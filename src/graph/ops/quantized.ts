@@ -1,5 +1,5 @@
 // Shape legend: N tokens, O rows and I columns of a stored matrix, which may be several tensors one above the other
-import type { StoredTensor } from '../../io/stored.ts';
+import type { StoredTensor, StoredType } from '../../io/stored.ts';
 import { sizeOf } from '../../tensor/tensor.ts';
 import type { TensorType } from '../graph.ts';
 import type { Op, ReadStored } from '../op.ts';
@@ -11,6 +11,9 @@ export interface StoredMatrix {
 
 /** Values that share one scale. */
 export const QUANTIZED_BLOCK = 32;
+
+/** Stored types whose codes are taken as they are; all others are rounded to 8 bits in blocks. */
+export const KEPT_CODES = ['Q4_0', 'Q4_1', 'Q8_0'] as const satisfies readonly StoredType[];
 
 /** Rows and columns of a stored matrix. */
 export function matrixShape({ tensors }: StoredMatrix): readonly [rows: number, columns: number] {

@@ -5,8 +5,9 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { TunesmithError } from '../errors/index.ts';
 import type { TrainEvent } from '../train/events.ts';
+import { holdRun } from '../train/run-lock.ts';
 import { readEvents } from './events.ts';
-import { compareConfigs, listRuns, removeRun, resolveRun, showRun, tryResolveRun } from './runs.ts';
+import { compareConfigs, listRuns, removeRuns, resolveRun, showRun, tryResolveRun } from './runs.ts';
 
 let runs: string;
 
@@ -106,7 +107,7 @@ describe('resolveRun', () => {
   });
 });
 
-describe('showRun, compareConfigs and removeRun', () => {
+describe('showRun, compareConfigs and removeRuns', () => {
   it('shows in what two runs differ', () => {
     const a = showRun(makeRun('a', { config: { model: 'm', train: { lr: 1, batch: 4 } } }));
     const b = showRun(makeRun('b', { config: { model: 'm', train: { lr: 2, batch: 4 }, extra: [1] } }));
@@ -116,13 +117,26 @@ describe('showRun, compareConfigs and removeRun', () => {
     ]);
   });
 
-  it('removes a run and refuses any other folder', () => {
-    const a = makeRun('a');
+  it('removes runs and refuses any other folder, all or none', () => {
+    const [a, b] = [makeRun('a'), makeRun('b')];
     const other = join(runs, 'precious');
     mkdirSync(other);
-    expect(() => removeRun(other)).toThrow(TunesmithError);
-    removeRun(a);
-    expect([existsSync(a), existsSync(other)]).toEqual([false, true]);
+    expect(() => removeRuns([a, other])).toThrow(TunesmithError);
+    expect([existsSync(a), existsSync(other)]).toEqual([true, true]);
+    removeRuns([a, b, a]);
+    expect([existsSync(a), existsSync(b), existsSync(other)]).toEqual([false, false, true]);
+  });
+
+  it('does not remove what a process works on, nor what was named beside it', () => {
+    const [a, b] = [makeRun('a'), makeRun('b')];
+    const release = holdRun(b);
+    expect(showRun(b).status).toBe('running');
+    expect(() => removeRuns([a, b])).toThrow(/RUN_ACTIVE .*since .*run\.lock/);
+    expect([existsSync(a), existsSync(b)]).toEqual([true, true]);
+    release();
+    expect(showRun(b).status).toBe('new');
+    removeRuns([a, b]);
+    expect(listRuns(runs)).toEqual([]);
   });
 });
 

@@ -4,10 +4,11 @@ import { remove } from '../io/atomic.ts';
 import { fileExists, folderExists, listFolder, readJson } from '../io/files.ts';
 import { modifiedAt } from '../io/modified.ts';
 import type { TrainEvent } from '../train/events.ts';
+import { holdRun, runHolder } from '../train/run-lock.ts';
 import { readEvents } from './events.ts';
 
-/** Where a run stands. `stopped` says that it can be resumed, be it interrupted or still running elsewhere. */
-export type RunStatus = 'done' | 'stopped' | 'new';
+/** Where a run stands. A process works on it now (`running`), or it is to be resumed (`stopped`, or `new` before its first step). */
+export type RunStatus = 'done' | 'running' | 'stopped' | 'new';
 
 /** A run at a glance. */
 export interface RunSummary {
@@ -72,7 +73,7 @@ export function showRun(path: string): RunDetails {
     model: text('model'),
     method: text('method.kind'),
     weights: text('weights.kind'),
-    status: events.some((event) => event.type === 'done') ? 'done' : losses.length > 0 ? 'stopped' : 'new',
+    status: statusOf(path, events),
     steps: events.reduce((most, event) => (event.type === 'step' ? Math.max(most, event.step) : most), 0),
     loss: last.length === 0 ? undefined : last.reduce((sum, loss) => sum + loss, 0) / last.length,
     best: evals.length === 0 ? undefined : Math.min(...evals),
@@ -83,16 +84,34 @@ export function showRun(path: string): RunDetails {
   };
 }
 
+function statusOf(run: string, events: readonly TrainEvent[]): RunStatus {
+  if (events.some((event) => event.type === 'done')) return 'done';
+  if (runHolder(run) !== undefined) return 'running';
+  return events.some((event) => event.type === 'step') ? 'stopped' : 'new';
+}
+
 /** The config as the user could have written it, without what the run froze beside it. */
 function configOf(run: string): Record<string, unknown> {
   const entries = Object.entries(flatten(readJson(join(run, 'config.json'))));
   return Object.fromEntries(entries.filter(([key]) => !/^(frozen|origins)(\.|$)/.test(key)));
 }
 
-/** Removes a run's folder. @throws RUN_NOT_FOUND if the folder is no run, so that nothing else is ever removed */
-export function removeRun(path: string): void {
-  if (!isRun(path)) throw notFound(path, []);
-  remove(path);
+/**
+ * Removes the folders of runs: all of them, or none.
+ *
+ * @throws RUN_NOT_FOUND if a folder is no run, so that nothing else is ever removed; RUN_ACTIVE if a process works on one
+ */
+export function removeRuns(paths: readonly string[]): void {
+  const wrong = paths.find((path) => !isRun(path));
+  if (wrong !== undefined) throw notFound(wrong, []);
+  const held: (() => void)[] = [];
+  try {
+    // Held by this process, none can be resumed between the check and its end.
+    for (const path of new Set(paths)) held.push(holdRun(path));
+    for (const path of paths) remove(path);
+  } finally {
+    for (const release of held) release();
+  }
 }
 
 /**
@@ -180,12 +199,16 @@ function weightsOf(run: string, which: string | undefined, step: number | undefi
 /** Paths of runs, the most recently active last. */
 function runFolders(folder: string): string[] {
   if (!folderExists(folder)) return [];
-  return listFolder(folder)
-    .map((name) => join(folder, name))
-    .filter(isRun)
-    .map((path) => ({ path, time: lastActive(path) }))
-    .sort((a, b) => a.time - b.time)
-    .map(({ path }) => path);
+  return (
+    listFolder(folder)
+      // What begins with a dot is a run in the making.
+      .filter((name) => !name.startsWith('.'))
+      .map((name) => join(folder, name))
+      .filter(isRun)
+      .map((path) => ({ path, time: lastActive(path) }))
+      .sort((a, b) => a.time - b.time)
+      .map(({ path }) => path)
+  );
 }
 
 function lastActive(run: string): number {

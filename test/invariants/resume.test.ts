@@ -1,4 +1,4 @@
-import { type ChildProcess, spawnSync } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -8,6 +8,7 @@ import { openModelSource } from '../../src/model/source.ts';
 import { showRun } from '../../src/registry/runs.ts';
 import { cli, linesOf, startCli, temporaryFolder } from '../support/cli.ts';
 import { lossesOf } from '../support/close.ts';
+import { childrenOf, ended, isAlive, printed, signalGroup } from '../support/processes.ts';
 import { resume, type Trained, train, trainArgs, writeToys } from '../support/toy-runs.ts';
 
 const toys = writeToys(temporaryFolder());
@@ -37,28 +38,6 @@ function expectWhole(run: string): void {
   for (const name of ['best', 'last']) {
     if (existsSync(path.join(run, name))) openPeft(path.join(run, name), config);
   }
-}
-
-/** Kills a process group: the program and its engine, as a terminal or a power cut does. */
-const signalGroup = (child: ChildProcess, signal: NodeJS.Signals) => {
-  if (child.pid !== undefined) process.kill(-child.pid, signal);
-};
-const ended = (child: ChildProcess) =>
-  new Promise<number | null>((resolve) => {
-    if (child.exitCode !== null || child.signalCode !== null) resolve(child.exitCode);
-    else child.once('exit', (code) => resolve(code));
-  });
-
-/** Milliseconds within which a child comes to `text` on its standard output. */
-async function printed(child: ChildProcess, text: string): Promise<void> {
-  let all = '';
-  await new Promise<void>((resolve, reject) => {
-    child.stdout?.on('data', (chunk) => {
-      all += String(chunk);
-      if (all.includes(text)) resolve();
-    });
-    child.once('exit', () => reject(new Error(`ended before it printed ${text}: ${all}`)));
-  });
 }
 
 let straight: Trained;
@@ -193,23 +172,4 @@ describe('a run', () => {
 function random(seed: number, index: number): number {
   const x = Math.sin(seed * 12.9898 + index * 78.233) * 43758.5453;
   return x - Math.floor(x);
-}
-
-/** Process ids of the children of a process. */
-function childrenOf(pid: number | undefined): number[] {
-  const { stdout } = spawnSync('ps', ['-A', '-o', 'ppid=,pid='], { encoding: 'utf8' });
-  const pairs = stdout
-    .trim()
-    .split('\n')
-    .map((line) => line.trim().split(/\s+/).map(Number));
-  return pairs.flatMap(([parent, child]) => (parent === pid && child !== undefined ? child : []));
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { compareConfigs, listRuns, type RunDetails, removeRun, resolveRun, showRun } from '../../registry/runs.ts';
+import { compareConfigs, listRuns, type RunDetails, removeRuns, resolveRun, showRun } from '../../registry/runs.ts';
 import { defineCommand, type OptionSpecs } from '../command.ts';
 import { curve, lossText, table } from '../format.ts';
 import { RUNS } from '../models.ts';
@@ -59,7 +59,8 @@ export const runsShow = defineCommand({
     }
     const kept = run.checkpoints.map((step) => `step-${step}`).join(', ') || 'none';
     terminal.print(`\ncheckpoints: ${kept}`);
-    if (run.status !== 'done') terminal.print(`It goes on with: tunesmith train --resume ${run.name}`);
+    if (run.status === 'new' || run.status === 'stopped')
+      terminal.print(`It goes on with: tunesmith train --resume ${run.name}`);
     return 0;
   },
 });
@@ -102,8 +103,8 @@ export const runsRm = defineCommand({
   async run({ options: { out = RUNS }, positionals }, { terminal }) {
     // All names are looked up before anything goes.
     const runs = positionals.map((name) => resolveRun(name, out));
+    removeRuns(runs.map(({ run }) => run));
     for (const { run, name } of runs) {
-      removeRun(run);
       terminal.emit({ type: 'removed', name, path: run });
       terminal.print(`removed ${join(run)}`);
     }

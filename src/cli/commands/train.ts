@@ -64,12 +64,13 @@ export const train = defineCommand({
   },
 });
 
-/** A run that breaks off, on a full disk or with a vanished folder, goes on from its last checkpoint, which is whole. */
+/** A run goes on from its last checkpoint, which is whole. Errors of the catalogue say so themselves where it helps. */
 async function watchOrHint(run: PreparedRun, context: Context): Promise<Watched> {
   try {
     return await watchRun(run, context);
   } catch (error) {
-    if (fileExists(join(run.path, 'config.json'))) context.terminal.say(resumeHint('It goes on', run.path));
+    if (!(error instanceof TunesmithError) && fileExists(join(run.path, 'config.json')))
+      context.terminal.say(resumeHint('It goes on', run.path));
     throw error;
   }
 }

@@ -1,27 +1,47 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { automaticPeakRate, learningRate, type Schedule, warmupSteps } from './schedule.ts';
+import { automaticPeakRate, learningRate, type Schedule, type ScheduleOptions, stepsOf } from './schedule.ts';
 
-/** transformers' lambdas, by their counter, which is 0 at the first step. */
-const transformers: Record<Schedule, (c: number, warmup: number, total: number) => number> = {
-  constant: (c, w) => (c < w ? c / Math.max(1, w) : 1),
-  linear: (c, w, t) => (c < w ? c / Math.max(1, w) : Math.max(0, (t - c) / Math.max(1, t - w))),
-  cosine: (c, w, t) =>
-    c < w ? c / Math.max(1, w) : Math.max(0, 0.5 * (1 + Math.cos((Math.PI * (c - w)) / Math.max(1, t - w)))),
-};
-const schedules: readonly Schedule[] = ['constant', 'linear', 'cosine'];
+type Golden = Omit<ScheduleOptions, 'peak' | 'step'> & { schedule: Schedule; theirs: string; rates: number[] };
+
+/** Shares of the peak at each value of transformers' counter, which is 0 at the first step. */
+const GOLDENS = JSON.parse(
+  readFileSync(join(import.meta.dirname, '../../test/golden/optimisers/schedules.json'), 'utf8'),
+) as Golden[];
+const SCHEDULES: readonly Schedule[] = ['constant', 'linear', 'cosine', 'wsd', 'inverse-sqrt'];
 
 describe('learningRate', () => {
-  test.each(schedules)('%s is that of transformers after the warm-up, one step ahead within it', (schedule) => {
+  test.each(GOLDENS.map((golden, i) => [`${golden.theirs} (${i})`, golden] as const))(
+    'is that of transformers after the warm-up, one step ahead within it: %s',
+    (_name, { schedule, rates, ...options }) => {
+      for (let step = 1; step <= options.totalSteps; step++) {
+        const inWarmup = step < options.warmupSteps;
+        // wsd of transformers warms up from the floor, not from 0.
+        if (inWarmup && schedule === 'wsd' && options.floor !== 0) continue;
+        const expected = step === options.warmupSteps ? 1 : rates[inWarmup ? step : step - 1]!;
+        expect(learningRate(schedule, { ...options, peak: 1, step }), `step ${step}`).toBeCloseTo(expected, 12);
+      }
+    },
+  );
+
+  test('the goldens have every schedule', () => {
+    expect(new Set(GOLDENS.map(({ schedule }) => schedule))).toEqual(new Set(SCHEDULES));
+  });
+
+  test.each(SCHEDULES)('%s is never 0, never above the peak, and does not rise after the warm-up', (schedule) => {
+    const steps = fc.integer({ min: 1, max: 300 });
+    const part = fc.integer({ min: 0, max: 60 });
     fc.assert(
-      fc.property(fc.integer({ min: 1, max: 500 }), fc.integer({ min: 0, max: 60 }), (total, warm) => {
-        const w = Math.min(warm, total);
+      fc.property(steps, part, part, fc.double({ min: 0, max: 0.9, noNaN: true }), (total, warm, decaySteps, floor) => {
+        const options = { peak: 2, warmupSteps: Math.min(warm, total), totalSteps: total, decaySteps, floor };
+        let last = 2;
         for (let step = 1; step <= total; step++) {
-          const counter = step <= w ? step : step - 1;
-          const expected = step === w ? 1 : transformers[schedule](counter, w, total);
-          const rate = learningRate(schedule, { peak: 1, warmupSteps: w, totalSteps: total, step });
-          expect(rate).toBeCloseTo(expected, 12);
+          const rate = learningRate(schedule, { ...options, step });
           expect(rate).toBeGreaterThan(0);
+          expect(rate).toBeLessThanOrEqual(step > options.warmupSteps ? last : 2);
+          if (step > options.warmupSteps) last = rate;
         }
       }),
       { numRuns: 30 },
@@ -34,13 +54,13 @@ describe('learningRate', () => {
   });
 });
 
-test('warm-up counts steps, or is a share rounded up', () => {
-  expect(warmupSteps(0, 100)).toBe(0);
-  expect(warmupSteps(0.03, 100)).toBe(3);
-  expect(warmupSteps(0.03, 101)).toBe(4);
-  expect(warmupSteps(0.1, 3)).toBe(1);
-  expect(warmupSteps(5, 100)).toBe(5);
-  expect(warmupSteps(500, 100)).toBe(100);
+test('a part of the run counts steps, or is a share rounded up', () => {
+  expect(stepsOf(0, 100)).toBe(0);
+  expect(stepsOf(0.03, 100)).toBe(3);
+  expect(stepsOf(0.03, 101)).toBe(4);
+  expect(stepsOf(0.1, 3)).toBe(1);
+  expect(stepsOf(5, 100)).toBe(5);
+  expect(stepsOf(500, 100)).toBe(100);
 });
 
 test('the automatic rate is that of the design page', () => {

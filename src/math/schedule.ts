@@ -1,5 +1,8 @@
 /** Course of the learning rate after the warm-up. */
-export type Schedule = 'constant' | 'linear' | 'cosine';
+export type Schedule = 'constant' | 'linear' | 'cosine' | 'wsd' | 'inverse-sqrt';
+
+/** The schedules that end at a share of the peak that can be chosen. */
+export const FLOORED: readonly Schedule[] = ['linear', 'cosine', 'wsd'];
 
 /** What the rate at a step depends on. */
 export interface ScheduleOptions {
@@ -8,29 +11,62 @@ export interface ScheduleOptions {
   readonly totalSteps: number;
   /** Counts from 1. */
   readonly step: number;
+  /** Share of the peak that a falling rate goes towards; default 0. */
+  readonly floor?: number | undefined;
+  /** For wsd: the last steps, in which the rate falls; default 0. */
+  readonly decaySteps?: number | undefined;
 }
+
+/** transformers' timescale of the inverse square root where there is no warm-up. */
+const TIMESCALE = 10_000;
 
 /**
  * The rate used at a step.
  *
- * After the warm-up this is exactly transformers' get_{constant,linear,cosine}_schedule_with_warmup, whose counter stands at `step - 1`
- * when step `step` is taken. In the warm-up transformers multiplies by (step - 1) / warmup, which wastes the first step on a rate of 0;
- * here it is step / warmup. So no step has rate 0: the first has peak / warmup, steps `warmup` and `warmup + 1` have the peak, and the
- * last has what transformers' last step has, peak / (total - warmup) for linear.
+ * After the warm-up this is exactly transformers' get_{constant,linear,cosine,cosine_with_min_lr,wsd,inverse_sqrt}_schedule (of wsd with the decay
+ * "1-sqrt"), whose counter stands at `step - 1` when step `step` is taken. In the warm-up transformers multiplies by (step - 1) / warmup, which
+ * wastes the first step on a rate of 0; here it is step / warmup. So no step has rate 0: the first has peak / warmup, steps `warmup` and
+ * `warmup + 1` have the peak, and the last has what transformers' last step has, peak / (total - warmup) for linear.
+ *
+ * Warm-up, stable, decay (wsd): Hu et al. 2024, arXiv:2404.06395, with the decay 1 - sqrt(progress) that Hägele et al. 2024, arXiv:2405.18392,
+ * found best. Inverse square root: Vaswani et al. 2017, arXiv:1706.03762.
  */
-export function learningRate(schedule: Schedule, { peak, warmupSteps, totalSteps, step }: ScheduleOptions): number {
+export function learningRate(schedule: Schedule, options: ScheduleOptions): number {
+  const { peak, warmupSteps, step, floor = 0 } = options;
   if (step <= warmupSteps) return (peak * step) / warmupSteps;
-  if (schedule === 'constant') return peak;
-  const progress = (step - 1 - warmupSteps) / Math.max(1, totalSteps - warmupSteps);
-  if (schedule === 'linear') return peak * Math.max(0, 1 - progress);
-  if (schedule === 'cosine') return peak * 0.5 * (1 + Math.cos(Math.PI * Math.min(1, progress)));
-  return schedule satisfies never;
+  const share = courseOf(schedule, options);
+  return peak * (FLOORED.includes(schedule) ? share * (1 - floor) + floor : share);
 }
 
-/** Steps of warm-up: `warmup` counts steps, or is a share of all steps below 1, rounded up. */
-export function warmupSteps(warmup: number, totalSteps: number): number {
+/** Share of the peak after the warm-up, before a floor lifts it. */
+function courseOf(schedule: Schedule, { warmupSteps, totalSteps, step, decaySteps = 0 }: ScheduleOptions): number {
+  const done = step - 1 - warmupSteps;
+  const progress = Math.min(1, done / Math.max(1, totalSteps - warmupSteps));
+  switch (schedule) {
+    case 'constant':
+      return 1;
+    case 'linear':
+      return 1 - progress;
+    case 'cosine':
+      return 0.5 * (1 + Math.cos(Math.PI * progress));
+    case 'wsd': {
+      const falling = Math.min(decaySteps, totalSteps - warmupSteps);
+      const fallen = done - (totalSteps - warmupSteps - falling);
+      return fallen <= 0 ? 1 : 1 - Math.sqrt(Math.min(1, fallen / falling));
+    }
+    case 'inverse-sqrt': {
+      const timescale = warmupSteps === 0 ? TIMESCALE : warmupSteps;
+      return Math.sqrt(timescale / (done + timescale));
+    }
+    default:
+      return schedule satisfies never;
+  }
+}
+
+/** Steps of a part of the run, such as the warm-up: `part` counts steps, or is a share of all steps below 1, rounded up. */
+export function stepsOf(part: number, totalSteps: number): number {
   // The tiny allowance keeps a product such as 0.07 * 100 from rounding up to 8.
-  const steps = warmup < 1 ? Math.max(0, Math.ceil(warmup * totalSteps - 1e-9)) : Math.round(warmup);
+  const steps = part < 1 ? Math.max(0, Math.ceil(part * totalSteps - 1e-9)) : Math.round(part);
   return Math.min(steps, totalSteps);
 }
 

@@ -7,6 +7,7 @@ import {
   listFolder,
   readJson,
   readSafetensorsHeader,
+  readStoredRaw,
   recoverFolder,
   remove,
   type StoredTensor,
@@ -17,7 +18,7 @@ import {
 } from '../io/index.ts';
 import { trainedTensors } from './names.ts';
 import type { Network } from './network.ts';
-import type { OptimizerState } from './step.ts';
+import type { OptimizerState, Place } from './step.ts';
 
 /** Where a run stands; with the tensors beside it, all that a resumed run needs. Random numbers and the data cursor follow from the step. */
 export interface Progress {
@@ -70,21 +71,26 @@ export async function saveCheckpoint(
 ): Promise<{ readonly path: string; readonly tensors: readonly TensorToWrite<'F32'>[] }> {
   const path = join(run, 'checkpoints', checkpointName(progress.step));
   const tensors = await readTrained(net);
-  const moments = await readAll(net.engine, [...momentHandles(net, state)]);
+  const optimizer = await Promise.all(
+    [...stateHandles(net, state)].map(([name, handle]) => readOut(net, name, handle)),
+  );
   await writeFolderAtomic(path, (folder) => {
     writeModel(folder, tensors);
-    writeSafetensors(join(folder, 'optimizer.safetensors'), moments);
+    writeSafetensors(join(folder, 'optimizer.safetensors'), optimizer);
     writeAtomic(join(folder, 'progress.json'), `${JSON.stringify(progress, null, 2)}\n`);
   });
   return { path, tensors };
 }
 
-function* momentHandles(net: Network, state: OptimizerState): Generator<readonly [string, Handle]> {
+function* stateHandles(net: Network, state: OptimizerState): Generator<readonly [string, Handle]> {
   for (const { file, place, name } of trainedTensors(net)) {
-    const { m, v } = state.moments.get(place)!;
-    yield [`m.${file}`, m[name]!];
-    yield [`v.${file}`, v[name]!];
+    for (const [slot, handle] of Object.entries(state.get(place)![name]!)) yield [`${slot}.${file}`, handle];
   }
+}
+
+async function readOut({ engine }: Network, name: string, handle: Handle): Promise<TensorToWrite<'F32' | 'U8'>> {
+  const { dtype, shape, data } = await engine.read(handle);
+  return { name, type: dtype === 'u8' ? 'U8' : 'F32', shape, data };
 }
 
 /** The newest checkpoint of a run, by its step. */
@@ -111,16 +117,19 @@ export function readProgress(checkpoint: string): Progress {
   throw new TunesmithError('RUN_CHECKPOINT', { file, message: 'does not say where the run stood.' });
 }
 
-/** Loads parameters and moments of a checkpoint into a network that has just been made. */
+/** Loads parameters and optimiser state of a checkpoint into a network that has just been made. @throws RUN_CHECKPOINT */
 export function restoreCheckpoint(checkpoint: string, net: Network, state: OptimizerState): void {
   recoverFolder(checkpoint);
   loadTrained(checkpoint, net);
-  const moments = tensorsOf(join(checkpoint, 'optimizer.safetensors'));
+  const stored = tensorsOf(join(checkpoint, 'optimizer.safetensors'));
+  const restored = new Map<Place, Record<string, Record<string, Handle>>>();
   for (const { file, place, name } of trainedTensors(net)) {
-    const { m, v } = state.moments.get(place)!;
-    m[name] = exchange(net.engine, m[name]!, moments, `m.${file}`, checkpoint);
-    v[name] = exchange(net.engine, v[name]!, moments, `v.${file}`, checkpoint);
+    const slots = Object.entries(state.get(place)![name]!).map(
+      ([slot, handle]) => [slot, exchange(net.engine, handle, stored, `${slot}.${file}`, checkpoint)] as const,
+    );
+    restored.set(place, { ...restored.get(place), [name]: Object.fromEntries(slots) });
   }
+  for (const [place, group] of restored) state.set(place, group);
 }
 
 /** Puts the weights of a checkpoint, of best/ or of last/ in the place of those that a network trains. @throws RUN_CHECKPOINT */
@@ -146,11 +155,13 @@ function exchange(
   folder: string,
 ): Handle {
   const stored = tensors.get(name);
-  if (stored === undefined || String(stored.shape) !== String(old.shape)) {
-    const message = `tensor ${name} is missing or of another shape.`;
+  const fits = stored !== undefined && String(stored.shape) === String(old.shape);
+  if (!fits || (stored.type === 'U8') !== (old.dtype === 'u8')) {
+    const message = `tensor ${name} is missing or of another shape or type.`;
     throw new TunesmithError('RUN_CHECKPOINT', { file: folder, message });
   }
   engine.release(old);
+  if (old.dtype === 'u8') return engine.upload({ dtype: 'u8', shape: stored.shape, data: readStoredRaw(stored) });
   return engine.upload({ stored: [stored], shape: stored.shape });
 }
 

@@ -51,12 +51,60 @@ export const TrainConfig = z.strictObject({
   batch: z.int().min(1).default(16).describe('rows of one optimiser step'),
   microBatch: z.int().min(1).optional().describe('rows computed at once (default: automatic)'),
   lr: z.number().positive().optional().describe('peak learning rate (default: by width and by what trains)'),
-  schedule: z.enum(['constant', 'linear', 'cosine']).default('cosine').describe('course of the learning rate'),
+  schedule: z
+    .enum(['constant', 'linear', 'cosine', 'wsd', 'inverse-sqrt'])
+    .default('cosine')
+    .describe('course of the learning rate; wsd: warm-up, stable, decay'),
   warmup: z.number().min(0).default(0.03).describe('warm-up steps, or a share of all steps below 1'),
-  weightDecay: z.number().min(0).default(0).describe('decoupled weight decay of AdamW'),
-  beta1: z.number().min(0).lt(1).default(0.9).describe('AdamW: decay of the first moment'),
-  beta2: z.number().min(0).lt(1).default(0.999).describe('AdamW: decay of the second moment'),
-  eps: z.number().positive().default(1e-8).describe('AdamW: added to the root of the second moment'),
+  decay: z
+    .number()
+    .positive()
+    .optional()
+    .describe('wsd: last steps, or a share of all steps below 1, in which the rate falls (default: 0.2)'),
+  minLr: z
+    .number()
+    .min(0)
+    .lt(1)
+    .optional()
+    .describe('linear, cosine, wsd: share of the peak rate that the last steps come down to (default: 0)'),
+  optimizer: z
+    .enum(['adamw', 'adamw-8bit', 'sgd', 'adafactor', 'lion'])
+    .default('adamw')
+    .describe('adamw-8bit keeps a quarter of the state, adafactor next to none'),
+  weightDecay: z
+    .number()
+    .min(0)
+    .default(0)
+    .describe('weight decay, not of norms and biases: decoupled, for sgd part of the gradient'),
+  beta1: z
+    .number()
+    .min(0)
+    .lt(1)
+    .optional()
+    .describe('AdamW: decay of the first moment; lion: its weight in the update (default: 0.9)'),
+  beta2: z
+    .number()
+    .min(0)
+    .lt(1)
+    .optional()
+    .describe('AdamW: decay of the second moment (default: 0.999); lion: of the first (default: 0.99)'),
+  eps: z.number().positive().optional().describe('AdamW: added to the root of the second moment (default: 1e-8)'),
+  momentum: z.number().min(0).lt(1).optional().describe('sgd: share of the last update that is kept (default: 0.9)'),
+  nesterov: z.boolean().optional().describe('sgd: look ahead along the momentum'),
+  parameterScale: z
+    .boolean()
+    .optional()
+    .describe('adafactor: rates relative to the root mean square of each tensor, as in the paper'),
+  loraPlusRatio: z
+    .number()
+    .positive()
+    .optional()
+    .describe("LoRA+: rate of the adapter's B relative to A's, such as 16 (default: 1)"),
+  neftuneAlpha: z
+    .number()
+    .positive()
+    .optional()
+    .describe('NEFTune: noise on the embeddings in training, such as 5 (default: none)'),
   clip: z.number().min(0).default(1).describe('largest global gradient norm, 0 turns clipping off'),
   pack: z.boolean().default(true).describe('compute several rows of a micro-batch without padding between them'),
   shuffle: z.boolean().default(true).describe('a new order of rows in each epoch'),

@@ -1,9 +1,10 @@
 import { defaultEpochs, totalSteps } from '../data/index.ts';
 import { TunesmithError } from '../errors/index.ts';
-import { automaticPeakRate, warmupSteps } from '../math/schedule.ts';
+import { automaticPeakRate, FLOORED, stepsOf } from '../math/schedule.ts';
 import type { ModelConfig } from '../model/config.ts';
-import type { RunConfig } from './config.ts';
+import type { RunConfig, TrainConfig } from './config.ts';
 import type { LoopOptions } from './loop.ts';
+import { CONSTANTS, constantsOf, type OptimizerOptions, RATES, takes } from './optimisers/index.ts';
 
 /** A value that was chosen automatically, and why. */
 export type Automatic = Readonly<Record<string, { readonly value: unknown; readonly why: string }>>;
@@ -18,6 +19,9 @@ export interface Frozen {
 /** Evaluations and checkpoints of a run where the user sets neither. */
 const TIMES_A_RUN = 10;
 
+/** Share of the steps in which the rate of wsd falls, where the user sets none. */
+const DECAY = 0.2;
+
 /** Fills in what the config leaves open, now that the rows are counted. A function of its arguments. */
 export function freeze(config: RunConfig, model: ModelConfig, rows: number, targetTokens: number): Frozen {
   const automatic: Record<string, { value: unknown; why: string }> = {};
@@ -29,8 +33,10 @@ export function freeze(config: RunConfig, model: ModelConfig, rows: number, targ
   };
   const { train, output, weights } = config;
   const lr = choose('train.lr', train.lr, () => [
-    Number(automaticPeakRate(weights.kind, model.hiddenSize).toPrecision(3)),
-    `5e-4 x (2000 / ${model.hiddenSize})^0.78${weights.kind === 'full' ? ' / 10 for full weights' : ''}`,
+    Number((RATES[train.optimizer] * automaticPeakRate(weights.kind, model.hiddenSize)).toPrecision(3)),
+    `5e-4 x (2000 / ${model.hiddenSize})^0.78${weights.kind === 'full' ? ' / 10 for full weights' : ''}${
+      RATES[train.optimizer] === 1 ? '' : ` x ${RATES[train.optimizer]} for ${train.optimizer}`
+    }`,
   ]);
   const epochs =
     train.steps === undefined
@@ -42,20 +48,23 @@ export function freeze(config: RunConfig, model: ModelConfig, rows: number, targ
     [Math.max(1, Math.ceil(total / TIMES_A_RUN)), `${TIMES_A_RUN} times in ${total} steps`] as const;
   const evalEvery = choose('output.evalEvery', output.evalEvery, everySteps);
   const saveEvery = choose('output.saveEvery', output.saveEvery, everySteps);
+  const { name: _, ...constants } = constantsOf(train.optimizer, train);
   const frozen: RunConfig = {
     ...config,
-    train: { ...train, lr, ...(epochs === undefined ? {} : { epochs }) },
+    train: { ...train, ...courseOf(train), ...constants, lr, ...(epochs === undefined ? {} : { epochs }) },
     output: { ...output, evalEvery, saveEvery },
   };
-  const { weightDecay, beta1, beta2, eps, clip, microBatch, pack, patience } = train;
+  const { clip, microBatch, pack, patience, warmup } = train;
+  const { decay = 0, minLr } = courseOf(train);
+  const [warmupSteps, decaySteps] = [stepsOf(warmup, total), stepsOf(decay, total)];
   return {
     config: frozen,
     automatic,
     loop: {
       order,
       totalSteps: total,
-      schedule: { kind: train.schedule, peak: lr, warmupSteps: warmupSteps(train.warmup, total) },
-      optimizer: { beta1, beta2, eps, weightDecay },
+      schedule: { kind: train.schedule, peak: lr, warmupSteps, decaySteps, floor: minLr },
+      optimizer: optimizerOptions(train),
       clip,
       microBatch: { pack, microBatch, targetTokens },
       evalEvery,
@@ -63,6 +72,52 @@ export function freeze(config: RunConfig, model: ModelConfig, rows: number, targ
       patience,
     },
   };
+}
+
+/** What the optimiser is told. */
+export function optimizerOptions(train: TrainConfig): OptimizerOptions {
+  const { optimizer, weightDecay, loraPlusRatio = 1, seed } = train;
+  return { constants: constantsOf(optimizer, train), weightDecay, loraPlusRatio, seed };
+}
+
+/** The options of the chosen schedule, those left open filled in. */
+function courseOf({ schedule, decay, minLr }: TrainConfig): Pick<TrainConfig, 'decay' | 'minLr'> {
+  return {
+    ...(schedule === 'wsd' ? { decay: decay ?? DECAY } : {}),
+    ...(FLOORED.includes(schedule) ? { minLr: minLr ?? 0 } : {}),
+  };
+}
+
+/** Refuses options that the chosen optimiser or schedule would ignore. @throws CLI_OPTION_CONFLICT */
+export function requireTaken({ train, weights }: Pick<RunConfig, 'train' | 'weights'>): void {
+  const conflict = (message: string, fix: string) => {
+    throw new TunesmithError('CLI_OPTION_CONFLICT', { message, fix });
+  };
+  const flagOf = (key: string) => `--${key.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)}`;
+  const { optimizer, schedule } = train;
+  for (const key of CONSTANTS) {
+    if (train[key] === undefined || takes(optimizer, key)) continue;
+    const takers = (Object.keys(RATES) as (keyof typeof RATES)[]).filter((name) => takes(name, key));
+    conflict(
+      `${flagOf(key)} has no effect on --optimizer ${optimizer}, only on ${takers.join(', ')}.`,
+      'leave one of them out',
+    );
+  }
+  if (train.nesterov === true && train.momentum === 0) {
+    conflict('--nesterov has no effect with --momentum 0.', 'leave one of them out');
+  }
+  if (train.decay !== undefined && schedule !== 'wsd') {
+    conflict(`--decay has no effect on --schedule ${schedule}, only on wsd.`, 'leave one of them out');
+  }
+  if (train.minLr !== undefined && !FLOORED.includes(schedule)) {
+    conflict(
+      `--min-lr has no effect on --schedule ${schedule}, only on ${FLOORED.join(', ')}.`,
+      'leave one of them out',
+    );
+  }
+  if (train.loraPlusRatio !== undefined && weights.kind === 'full') {
+    conflict('--lora-plus-ratio has no effect with --weights full.', 'leave one of them out');
+  }
 }
 
 /** Refuses options that the chosen method would ignore. @throws CLI_OPTION_CONFLICT */
@@ -76,7 +131,11 @@ export function requireEffective(config: RunConfig, hasValidation: boolean): voi
   if (config.train.steps !== undefined && config.train.epochs !== undefined) {
     conflict('--steps and --epochs cannot both set the length of the run.', 'leave one of them out');
   }
-  if (config.train.patience !== undefined && !hasValidation) {
-    conflict('--patience has no effect without validation rows.', 'give --valid FILE or leave --patience out');
+  for (const [option, given] of [
+    ['--patience', config.train.patience],
+    ['--eval-every', config.output.evalEvery],
+  ] as const) {
+    if (given === undefined || hasValidation) continue;
+    conflict(`${option} has no effect without validation rows.`, `give --valid FILE|FRACTION or leave ${option} out`);
   }
 }

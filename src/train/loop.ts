@@ -1,19 +1,19 @@
 import { buildMicroBatch, type MicroBatch, type OrderOptions, planMicroBatches, stepRows } from '../data/index.ts';
 import { TunesmithError } from '../errors/index.ts';
-import { learningRate, type Schedule } from '../math/schedule.ts';
+import { learningRate, type Schedule, type ScheduleOptions } from '../math/schedule.ts';
 import type { Example } from '../text/example.ts';
-import type { AdamWOptions } from './adamw.ts';
 import type { Progress } from './checkpoint.ts';
 import type { TrainEvent } from './events.ts';
 import type { Network } from './network.ts';
+import type { OptimizerOptions } from './optimisers/index.ts';
 import { type OptimizerState, trainStep } from './step.ts';
 
 /** What the loop is told; all of it is frozen in the run's config.json. */
 export interface LoopOptions {
   readonly order: OrderOptions;
   readonly totalSteps: number;
-  readonly schedule: { readonly kind: Schedule; readonly peak: number; readonly warmupSteps: number };
-  readonly optimizer: AdamWOptions;
+  readonly schedule: { readonly kind: Schedule } & Omit<ScheduleOptions, 'totalSteps' | 'step'>;
+  readonly optimizer: OptimizerOptions;
   readonly clip: number;
   readonly microBatch: {
     readonly pack: boolean;
@@ -103,11 +103,11 @@ async function oneStep(
     rows.map((row) => examples[row]!),
     options.microBatch,
   );
-  const { kind, peak, warmupSteps } = options.schedule;
-  const lr = learningRate(kind, { peak, warmupSteps, totalSteps: options.totalSteps, step });
+  const { kind, ...course } = options.schedule;
+  const lr = learningRate(kind, { ...course, totalSteps: options.totalSteps, step });
   const describeRows = () => rows.map(hooks.describeRow).join(', ');
   const result = await trainStep(net, optimizer, batches, {
-    ...options.optimizer,
+    optimizer: options.optimizer,
     clip: options.clip,
     step,
     lr,

@@ -8,6 +8,7 @@ import {
   type Segment,
   segmentPrograms,
 } from '../graph/index.ts';
+import { fillUniform } from '../math/random.ts';
 import type { AdapterHandles } from '../model/adapter-handles.ts';
 import type { Layout } from '../model/attention.ts';
 import type { BaseHandles } from '../model/base.ts';
@@ -16,7 +17,7 @@ import type { ModelConfig } from '../model/config.ts';
 import { llamaLayer, llamaModules } from '../model/llama.ts';
 import { type LoraModule, loraLinear } from '../model/lora.ts';
 import { ropeTables } from '../model/rope.ts';
-import { f32, i32 } from '../tensor/tensor.ts';
+import { f32, i32, sizeOf } from '../tensor/tensor.ts';
 import { type HeadMode, headChunks, headGraph } from './head.ts';
 
 type Handles = Record<string, Handle>;
@@ -33,12 +34,19 @@ export interface Network {
   readonly weights: 'lora' | 'full';
   readonly keep: Keep;
   readonly dropout: DropoutPlan | undefined;
+  readonly neftune: NeftunePlan | undefined;
   readonly programs: Map<string, Program>;
 }
 
 /** Dropout of the adapters' inputs: a share, and the seed of its masks. */
 export interface DropoutPlan {
   readonly share: number;
+  readonly seed: number;
+}
+
+/** NEFTune (Jain et al. 2023, arXiv:2310.05914): noise on the embeddings in training, uniform within alpha / sqrt(tokens of the row x width). */
+export interface NeftunePlan {
+  readonly alpha: number;
   readonly seed: number;
 }
 
@@ -50,10 +58,19 @@ export interface NetworkOptions {
   readonly weights: 'lora' | 'full';
   readonly keep?: Keep;
   readonly dropout?: DropoutPlan | undefined;
+  readonly neftune?: NeftunePlan | undefined;
 }
 
 /** Puts base and adapter together. */
-export function createNetwork({ engine, base, adapter, weights, keep = 'matmul', dropout }: NetworkOptions): Network {
+export function createNetwork({
+  engine,
+  base,
+  adapter,
+  weights,
+  keep = 'matmul',
+  dropout,
+  neftune,
+}: NetworkOptions): Network {
   return {
     engine,
     config: base.config,
@@ -63,6 +80,7 @@ export function createNetwork({ engine, base, adapter, weights, keep = 'matmul',
     weights,
     keep,
     dropout,
+    neftune,
     programs: new Map(),
   };
 }
@@ -83,13 +101,13 @@ export interface MicroStep {
   readonly outer: Handles;
 }
 
-/** Forward and backward pass over one micro-batch. Dropout is a function of the step and the row, wherever the row lies. */
+/** Forward and backward pass over one micro-batch. Dropout and noise are functions of the step and the row, wherever the row lies. */
 export function microStep(net: Network, batch: MicroBatch, step: number): MicroStep {
   const { engine, config } = net;
   const layout = layoutOf(batch);
   const shared = sharedInputs(net, batch);
   const first = net.weights === 'full' ? 0 : net.adapted.findIndex((m) => m.size > 0);
-  let x = embed(net, batch);
+  let x = disturbed(net, batch, embed(net, batch), step);
   const kept: { x: Handle; saved: Handles; dropout: Handles }[] = [];
   for (let layer = 0; layer < config.layers; layer++) {
     const dropout = dropoutMasks(net, layer, batch, step);
@@ -241,6 +259,27 @@ function embed(net: Network, batch: MicroBatch): Handle {
   const { x } = engine.run(program, { embed: net.outer.embed!, ids });
   engine.release(ids);
   return x!;
+}
+
+/** Adds the noise of NEFTune to embeddings, which are released; each row has a stream of its own. */
+function disturbed(net: Network, { ids, spans }: MicroBatch, x: Handle, step: number): Handle {
+  const { engine, neftune, config } = net;
+  if (neftune === undefined) return x;
+  const shape = [ids.length, config.hiddenSize];
+  const noise = new Float32Array(sizeOf(shape));
+  for (const { row, from, count } of spans) {
+    const part = noise.subarray(from * config.hiddenSize, (from + count) * config.hiddenSize);
+    const most = neftune.alpha / Math.sqrt(part.length);
+    fillUniform(part, -most, most, { seed: neftune.seed, purpose: 'neftune', a: step, b: row });
+  }
+  const program = cached(net, `neftune|${ids.length}`, () => {
+    const g = createBuilder();
+    return finishGraph(g, { y: g.add(g.input('x', shape), g.input('noise', shape)) });
+  });
+  const inputs = { x, noise: engine.upload(f32(noise, shape)) };
+  const { y } = engine.run(program, inputs);
+  engine.release(...Object.values(inputs));
+  return y!;
 }
 
 function dropoutMasks(net: Network, layer: number, { ids, spans }: MicroBatch, step: number): Handles {

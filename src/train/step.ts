@@ -1,18 +1,16 @@
 import type { MicroBatch } from '../data/index.ts';
 import type { Handle } from '../engine/index.ts';
 import { TunesmithError } from '../errors/index.ts';
-import { type AdamWOptions, adamW, initialMoments, type Moments, squares } from './adamw.ts';
 import { type MicroStep, microStep, type Network, readLosses, sumInto, trainedNames } from './network.ts';
+import { type GroupState, initialGroupState, type OptimizerOptions, squares, updateGroup } from './optimisers/index.ts';
 
 type Handles = Record<string, Handle>;
 
 /** Where a group of trained tensors lives: a layer, or the tensors outside the layers. */
 export type Place = number | 'outer';
 
-/** Optimiser state of a network: moments for each place that trains. Data, so that checkpointing it is easy. */
-export interface OptimizerState {
-  readonly moments: Map<Place, Moments>;
-}
+/** Optimiser state of a network, for each place that trains. Data, so that checkpointing it is easy. */
+export type OptimizerState = Map<Place, GroupState>;
 
 /** Places that train, in the order in which sums run over them. */
 export function trainedPlaces(net: Network): Place[] {
@@ -29,16 +27,16 @@ export function trainedHandles(net: Network, place: Place): Handles {
   return net.config.tiedEmbeddings ? { embed, norm } : { embed, norm, head };
 }
 
-/** Moments of zero for everything that trains. */
-export function initialState(net: Network): OptimizerState {
-  const moments = new Map(
-    trainedPlaces(net).map((place) => [place, initialMoments(net.engine, trainedHandles(net, place))]),
+/** The state that every run begins with, for everything that trains. */
+export function initialState(net: Network, options: OptimizerOptions): OptimizerState {
+  return new Map(
+    trainedPlaces(net).map((place) => [place, initialGroupState(net.engine, trainedHandles(net, place), options)]),
   );
-  return { moments };
 }
 
 /** What one optimiser step is told. */
-export interface StepOptions extends AdamWOptions {
+export interface StepOptions {
+  readonly optimizer: OptimizerOptions;
   /** Counts from 1. */
   readonly step: number;
   readonly lr: number;
@@ -58,7 +56,7 @@ export interface StepResult {
 }
 
 /**
- * One optimiser step: micro-batches, sum of gradients, one division by the supervised tokens of the whole step, clipping, AdamW.
+ * One optimiser step: micro-batches, sum of gradients, one division by the supervised tokens of the whole step, clipping, the optimiser's update.
  * Losses are summed on the host in float64.
  *
  * @throws TRAIN_NOT_FINITE before anything is updated
@@ -124,8 +122,10 @@ function update(
   const clipping = options.clip === 0 ? 1 : Math.min(1, options.clip / (gradNorm + 1e-6));
   for (const [place, group] of grads) {
     const step = { step: options.step, lr: options.lr, gradScale: clipping / tokens };
-    const next = adamW(net.engine, trainedHandles(net, place), group, state.moments.get(place)!, options, step);
-    state.moments.set(place, next.moments);
+    const parameters = trainedHandles(net, place);
+    const update = { parameters, grads: group, state: state.get(place)! };
+    const next = updateGroup(net.engine, update, options.optimizer, step);
+    state.set(place, next.state);
     if (place !== 'outer') Object.assign(net.layers[place]!, next.parameters);
     else {
       Object.assign(net.outer, next.parameters);

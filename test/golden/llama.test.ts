@@ -94,10 +94,12 @@ describe.each(NAMES)('golden %s', (name) => {
     ['full', 'full_adamw', true, 1],
   ] as const)('%s AdamW follows %s with pack %s and micro-batch %s', async (weights, curveName, pack, microBatch) => {
     const net = network(weights);
-    const state = initialState(net);
     const curve = golden[curveName];
     const [beta1, beta2] = curve.betas;
-    const options = { beta1, beta2, eps: curve.eps, weightDecay: curve.weight_decay, clip: curve.max_grad_norm };
+    const constants = { name: 'adamw' as const, beta1, beta2, eps: curve.eps };
+    const optimizer = { constants, weightDecay: curve.weight_decay, loraPlusRatio: 1, seed: 0 };
+    const state = initialState(net, optimizer);
+    const options = { optimizer, clip: curve.max_grad_norm };
     for (const [i, expected] of curve.losses.entries()) {
       const step = { ...options, step: i + 1, lr: curve.lr, describeRows: () => '' };
       const { loss, gradNorm } = await trainStep(net, state, batches(pack, microBatch), step);

@@ -148,11 +148,48 @@ describe('request', () => {
     await expect(request('http://127.0.0.1:9/')).rejects.toMatchObject({ code: 'DOWNLOAD_UNREACHABLE' });
   });
 
-  it('names HF_TOKEN where the server wants to know who asks', async () => {
+  it('says what was answered, and names HF_TOKEN where the server wants to know who asks', async () => {
     server = await openLoopback((_req, res) => void res.writeHead(403).end());
     await expect(request(server.url)).rejects.toMatchObject({
       code: 'DOWNLOAD_REFUSED',
-      details: { fix: expect.stringContaining('HF_TOKEN') },
+      message: expect.stringMatching(/403.*HF_TOKEN/),
     });
+  });
+
+  it('waits as long as a busy server says', async () => {
+    server = await openLoopback((_req, res, count) => {
+      if (count === 1) return res.writeHead(429, { 'retry-after': '1' }).end();
+      return count === 2 ? res.writeHead(503).end() : res.writeHead(200).end('{}');
+    });
+    const busy: unknown[] = [];
+    const start = performance.now();
+    const response = await request(server.url, { backoff: 10, onBusy: (event) => busy.push(event) });
+    expect(response.status).toBe(200);
+    expect(performance.now() - start).toBeGreaterThan(990);
+    expect(busy).toEqual([
+      { status: 429, seconds: 1 },
+      { status: 503, seconds: 0.02 },
+    ]);
+  });
+
+  it('gives up a server that stays busy, at once if it is to be left alone for long', async () => {
+    server = await openLoopback((_req, res) => void res.writeHead(500).end());
+    await expect(request(server.url, { backoff: 1 })).rejects.toMatchObject({ code: 'DOWNLOAD_BUSY' });
+    expect(server.requests.length).toBe(5);
+    await server.close();
+    const later = new Date(Date.now() + 3_600_000).toUTCString();
+    server = await openLoopback((_req, res) => void res.writeHead(429, { 'retry-after': later }).end());
+    await expect(request(server.url)).rejects.toMatchObject({
+      code: 'DOWNLOAD_BUSY',
+      message: expect.stringMatching(/asked again in 3[56]\d\d seconds/),
+    });
+    expect(server.requests.length).toBe(1);
+  });
+
+  it('stops waiting when it is told to', async () => {
+    server = await openLoopback((_req, res) => void res.writeHead(429, { 'retry-after': '60' }).end());
+    const stop = new AbortController();
+    const waiting = request(server.url, { signal: stop.signal, onBusy: () => stop.abort() });
+    await expect(waiting).rejects.toMatchObject({ name: 'AbortError' });
   });
 });

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { closeSync, createReadStream, fsyncSync, openSync, renameSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { TunesmithError } from '../errors/index.ts';
 import { makeFolder, remove, writeAtomic } from './atomic.ts';
 import { fileExists, fileSize, freeDiskBytes, readText, sha256File, writeFully } from './files.ts';
@@ -12,12 +13,26 @@ export interface Digest {
   readonly hex: string;
 }
 
+/** An answer that says no. */
+export interface Refusal {
+  readonly url: string;
+  readonly status: number;
+  /** What the hub gives as x-error-code, such as GatedRepo. */
+  readonly reason: string | undefined;
+}
+
 /** How a request is made. Times are in milliseconds. */
 export interface RequestOptions {
   readonly headers?: Readonly<Record<string, string>>;
   /** A host that sends no answer in this time is given up (default 5,000). */
   readonly reachWithin?: number;
   readonly signal?: AbortSignal | undefined;
+  /** The first wait for a busy server that does not say how long; doubled each time (default 500). */
+  readonly backoff?: number;
+  /** Called before waiting for a busy server. */
+  readonly onBusy?: ((busy: { readonly status: number; readonly seconds: number }) => void) | undefined;
+  /** What a refusal means to the caller (default: DOWNLOAD_REFUSED). */
+  readonly refusal?: ((refusal: Refusal) => TunesmithError) | undefined;
 }
 
 /** One file to fetch. */
@@ -46,25 +61,54 @@ interface Part {
   readonly start: number;
 }
 
+/** How often a busy server is asked again. */
+const BUSY_RETRIES = 4;
+/** A server that wants to be left alone for longer (in seconds) is not waited for. */
+const LONGEST_WAIT = 120;
+
 /**
- * Sends a GET request and waits for the head of the answer.
+ * Sends a GET request and waits for the head of the answer. A busy server (429, 408, 5xx) is asked again, when it says or a little later each time.
  *
- * @throws DOWNLOAD_UNREACHABLE when nobody answers in time, DOWNLOAD_REFUSED when the answer is a client error
+ * @throws DOWNLOAD_UNREACHABLE when nobody answers in time, DOWNLOAD_BUSY when the server stays busy, and for another client error
+ * `options.refusal`, otherwise DOWNLOAD_REFUSED
  */
 export async function request(url: string, options: RequestOptions = {}): Promise<Response> {
+  for (let tries = 0; ; tries++) {
+    const response = await answer(url, options);
+    const { status } = response;
+    const busy = status === 429 || status === 408 || status >= 500;
+    if (!busy && (status < 400 || status === 416)) return response;
+    await response.body?.cancel();
+    if (!busy)
+      throw (options.refusal ?? refused)({ url, status, reason: response.headers.get('x-error-code') ?? undefined });
+    const seconds = waitOf(response) ?? ((options.backoff ?? 500) / 1000) * 2 ** tries;
+    if (tries >= BUSY_RETRIES || seconds > LONGEST_WAIT) {
+      const when = seconds > LONGEST_WAIT ? ` and wants to be asked again in ${Math.ceil(seconds)} seconds` : '';
+      throw new TunesmithError('DOWNLOAD_BUSY', { message: `${url} answered ${status}${when}.` });
+    }
+    options.onBusy?.({ status, seconds });
+    await pause(seconds * 1000, undefined, options.signal === undefined ? {} : { signal: options.signal });
+  }
+}
+
+/** Seconds to wait, as Retry-After says them: a number or a date. */
+function waitOf(response: Response): number | undefined {
+  const text = response.headers.get('retry-after')?.trim();
+  if (text === undefined || text === '') return undefined;
+  const seconds = /^\d+$/.test(text) ? Number(text) : (Date.parse(text) - Date.now()) / 1000;
+  return Number.isFinite(seconds) ? Math.max(0, seconds) : undefined;
+}
+
+async function answer(url: string, options: RequestOptions): Promise<Response> {
   const within = options.reachWithin ?? 5_000;
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(), within);
   const signal = options.signal === undefined ? late.signal : AbortSignal.any([late.signal, options.signal]);
   try {
-    const response = await fetch(url, { headers: { ...options.headers }, signal });
-    if (response.status >= 400 && response.status < 500 && response.status !== 416) {
-      await response.body?.cancel();
-      throw refused(url, response.status);
-    }
-    return response;
+    // Where it is sent on to another host, as from the hub to its storage, fetch leaves the token behind.
+    return await fetch(url, { headers: { ...options.headers }, signal });
   } catch (cause) {
-    if (options.signal?.aborted || cause instanceof TunesmithError) throw cause;
+    if (options.signal?.aborted) throw cause;
     const why = late.signal.aborted
       ? `did not answer within ${within / 1000} seconds`
       : `cannot be reached (${reason(cause)})`;
@@ -74,13 +118,13 @@ export async function request(url: string, options: RequestOptions = {}): Promis
   }
 }
 
-/** A JSON answer. @throws DOWNLOAD_UNREACHABLE, DOWNLOAD_REFUSED, DOWNLOAD_CUT */
+/** A JSON answer, and the address of its next page. @throws what {@link request} throws, and DOWNLOAD_CUT for an answer that is no JSON */
 export async function requestJson(
   url: string,
   options: RequestOptions = {},
 ): Promise<{ value: unknown; next?: string }> {
   const response = await request(url, options);
-  if (!response.ok) throw new TunesmithError('DOWNLOAD_CUT', { message: `${url} answered ${response.status}.` });
+  if (!response.ok) throw refused({ url, status: response.status });
   const next = /<([^>]+)>;\s*rel="next"/.exec(response.headers.get('link') ?? '')?.[1];
   try {
     const value: unknown = await response.json();
@@ -94,7 +138,7 @@ export async function requestJson(
  * Fetches a file: into `path.part` first, taken up there after a cut (also by a later call), checked against its digest, then renamed.
  * What lies at `path` already is kept if it has the right digest.
  *
- * @throws DOWNLOAD_UNREACHABLE, DOWNLOAD_REFUSED, DOWNLOAD_CUT, DOWNLOAD_CHECKSUM, DISK_FULL, FILE_WRITE_FAILED
+ * @throws what {@link request} throws, DOWNLOAD_CUT, DOWNLOAD_CHECKSUM, DISK_FULL, FILE_WRITE_FAILED
  */
 export async function download(options: DownloadOptions): Promise<{ readonly sha256: string; readonly bytes: number }> {
   const { path, digest } = options;
@@ -112,7 +156,7 @@ export async function download(options: DownloadOptions): Promise<{ readonly sha
     remove(etag);
     throw error;
   }
-  const sha256 = await sha256File(part);
+  const sha256 = digest?.kind === 'sha256' ? digest.hex : await sha256File(part);
   publish(part, path);
   remove(etag);
   return { sha256, bytes: fileSize(path) };
@@ -254,12 +298,8 @@ function checksum(source: string, what: string): TunesmithError {
   return new TunesmithError('DOWNLOAD_CHECKSUM', { message: `${source} ${what}.` });
 }
 
-function refused(url: string, status: number): TunesmithError {
-  const fix =
-    status === 401 || status === 403
-      ? 'accept the licence on the page of the model and set HF_TOKEN.'
-      : 'check the spelling of the name.';
-  return new TunesmithError('DOWNLOAD_REFUSED', { message: `${url} answered ${status}.`, fix });
+function refused({ url, status }: Pick<Refusal, 'url' | 'status'>): TunesmithError {
+  return new TunesmithError('DOWNLOAD_REFUSED', { message: `${url} answered ${status}.` });
 }
 
 /** The innermost reason of a failed fetch, which hides it under `cause`. */

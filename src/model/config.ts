@@ -1,4 +1,4 @@
-import { TunesmithError } from '../errors/index.ts';
+import { nearestName, TunesmithError } from '../errors/index.ts';
 
 /** Rotary embedding frequencies and how they are stretched. */
 export interface RopeConfig {
@@ -19,9 +19,12 @@ export interface RopeConfig {
     | { readonly kind: 'factors'; readonly factors: readonly number[] };
 }
 
+/** The architectures that are computed, as config.json names them. */
+export const MODEL_TYPES = ['llama', 'mistral'] as const;
+
 /** What the graph of a decoder depends on, whatever file it came from. */
 export interface ModelConfig {
-  readonly modelType: 'llama' | 'mistral';
+  readonly modelType: (typeof MODEL_TYPES)[number];
   readonly hiddenSize: number;
   readonly intermediateSize: number;
   readonly layers: number;
@@ -45,13 +48,8 @@ type Json = Readonly<Record<string, unknown>>;
  * @throws MODEL_UNSUPPORTED for an architecture or option that would be computed wrongly, MODEL_CONFIG for a missing or bad value
  */
 export function parseHfConfig(json: Json, file: string): ModelConfig {
-  const modelType = json.model_type;
-  if (modelType !== 'llama' && modelType !== 'mistral') {
-    throw new TunesmithError('MODEL_UNSUPPORTED', {
-      file,
-      message: `model_type "${String(modelType)}" is not one of: llama, mistral.`,
-    });
-  }
+  const modelType = MODEL_TYPES.find((type) => type === json.model_type);
+  if (modelType === undefined) throw unknownType(String(json.model_type), file);
   refuseUnsupported(json, file);
   const number = (key: string, fallback?: number) => numberOf(json, key, file, fallback);
   const heads = number('num_attention_heads');
@@ -71,6 +69,19 @@ export function parseHfConfig(json: Json, file: string): ModelConfig {
     maxPositions: number('max_position_embeddings', 2048),
     eosIds: [json.eos_token_id].flat().filter((id): id is number => typeof id === 'number'),
   };
+}
+
+/** Names the known type that is spelt most like it, or else one of the same family. */
+function unknownType(modelType: string, file: string): TunesmithError {
+  const family = (type: string) => /^[a-z]*/.exec(type)?.[0] ?? '';
+  const near =
+    nearestName(modelType, MODEL_TYPES) ??
+    MODEL_TYPES.find((type) => family(modelType).length > 2 && family(type) === family(modelType));
+  return new TunesmithError('MODEL_UNSUPPORTED', {
+    file,
+    message: `model_type "${modelType}" is not one of: ${MODEL_TYPES.join(', ')}.`,
+    fix: near === undefined ? undefined : `use a model of a known type; the nearest is ${near}.`,
+  });
 }
 
 function refuseUnsupported(json: Json, file: string): void {

@@ -34,6 +34,11 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     group: 'main',
     load: async () => (await import('./commands/generate.ts')).generate,
   },
+  export: {
+    summary: 'write a model for other programs: peft, safetensors',
+    group: 'main',
+    load: async () => (await import('./commands/export.ts')).exportCommand,
+  },
   'runs ls': {
     summary: 'list the runs',
     group: 'runs',

@@ -117,7 +117,7 @@ function fromByteLevel(metadata: Metadata, vocabulary: Vocabulary): { readonly j
     normalizer: pre.normalizer ?? null,
     pre_tokenizer: inSequence([...pre.patterns.map(splitBy), BYTES_ONLY]),
     post_processor: null,
-    decoder: { type: 'ByteLevel' },
+    decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
   };
   return { json, config: configOf(metadata, vocabulary, pre.addsBos === true) };
 }
@@ -147,7 +147,9 @@ function addedTokens({ tokens, types }: Vocabulary): Json[] {
     if (type !== TOKEN_TYPE.control && type !== TOKEN_TYPE.userDefined && type !== TOKEN_TYPE.unknown) return [];
     const content = tokens[id]!;
     const special = type !== TOKEN_TYPE.userDefined;
-    return content === '' ? [] : [{ id, content, special, normalized: false, lstrip: false, rstrip: false }];
+    return content === ''
+      ? []
+      : [{ id, content, special, normalized: false, lstrip: false, rstrip: false, single_word: false }];
   });
 }
 

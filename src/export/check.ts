@@ -1,0 +1,124 @@
+import { buildMicroBatch, planMicroBatches } from '../data/index.ts';
+import type { Engine, Handle } from '../engine/index.ts';
+import { readStoredRows } from '../io/read-stored.ts';
+import type { StoredTensor } from '../io/stored.ts';
+import { type AdapterHandles, uploadAdapter } from '../model/adapter-handles.ts';
+import { type BaseHandles, placeBase, uploadBase } from '../model/base.ts';
+import type { PeftAdapter } from '../model/peft.ts';
+import type { ModelSource } from '../model/source.ts';
+import { f32, sizeOf } from '../tensor/tensor.ts';
+import type { Example } from '../text/index.ts';
+import { createNetwork, forwardLogits } from '../train/network.ts';
+import type { MergedModel } from './merge.ts';
+
+/** Logits of golden prompts, a matrix [positions, vocab] for each micro-batch. */
+export type Logits = readonly Float32Array[];
+
+/** Logits of a model as it is stored, with or without an adapter. Its weights are released again. */
+export async function storedLogits(
+  engine: Engine,
+  { config, tensors }: ModelSource,
+  adapter: PeftAdapter | undefined,
+  examples: readonly Example[],
+): Promise<Logits> {
+  const base = uploadBase(engine, config, tensors);
+  const lora = adapter && uploadAdapter(engine, config, adapter.spec, adapter.tensors);
+  return logitsOf(engine, base, lora, examples);
+}
+
+/** Logits of merged weights, before they are rounded to what a file holds. */
+export async function mergedLogits(engine: Engine, model: MergedModel, examples: readonly Example[]): Promise<Logits> {
+  const { config } = model.source;
+  const handles = new Map<string, Handle>();
+  for (const [name, shape] of model.shapes) {
+    const stored = model.source.tensors.get(name);
+    if (model.isChanged(name) || stored === undefined) {
+      handles.set(name, engine.upload(f32(model.rows(name, 0, shape[0] ?? 1), shape)));
+      // What is queued for the engine's process is held twice.
+      await engine.sync();
+    } else handles.set(name, engine.upload({ stored: [stored], shape }));
+  }
+  const base = placeBase(config, (name) => {
+    const handle = handles.get(name);
+    if (handle === undefined) throw new Error(`internal: no merged tensor ${name}`);
+    return handle;
+  });
+  return logitsOf(engine, base, undefined, examples);
+}
+
+async function logitsOf(
+  engine: Engine,
+  base: BaseHandles,
+  adapter: AdapterHandles | undefined,
+  examples: readonly Example[],
+): Promise<Logits> {
+  const { vocabSize } = base.config;
+  const net = createNetwork({ engine, base, adapter, weights: 'lora' });
+  const plans = planMicroBatches(
+    examples.map((e) => e.ids.length),
+    { pack: true },
+  );
+  const logits: Float32Array[] = [];
+  for (const plan of plans) {
+    const batch = buildMicroBatch(examples, plan);
+    const handles = forwardLogits(net, batch);
+    let left = batch.lossTokens;
+    for (const handle of handles) {
+      const { data } = await engine.read(handle);
+      const rows = Math.min(left, handle.shape[0] ?? 0);
+      logits.push((data as Float32Array).slice(0, rows * vocabSize));
+      left -= rows;
+    }
+    engine.release(...handles);
+  }
+  releaseAll(engine, base, adapter);
+  await engine.sync();
+  return logits;
+}
+
+function releaseAll(engine: Engine, base: BaseHandles, adapter: AdapterHandles | undefined): void {
+  const layers = [...base.layers, ...(adapter?.layers ?? [])].flatMap((layer) => Object.values(layer));
+  engine.release(
+    ...new Map([base.embed, base.norm, base.head, ...layers].map((handle) => [handle.id, handle])).values(),
+  );
+}
+
+/** A tensor and how far its values in the file are from the merged ones: root mean square of the difference over that of the values. */
+export interface TensorError {
+  readonly tensor: string;
+  readonly relativeError: number;
+}
+
+/** The tensor of a file that is furthest from what was to be written. */
+export function worstTensor(model: MergedModel, written: ReadonlyMap<string, StoredTensor>): TensorError | undefined {
+  let worst: TensorError | undefined;
+  for (const [tensor, shape] of model.shapes) {
+    const relativeError = tensorError(model, tensor, shape, written.get(tensor));
+    // NaN is worse than any number.
+    if (worst === undefined || !(relativeError <= worst.relativeError)) worst = { tensor, relativeError };
+  }
+  return worst;
+}
+
+function tensorError(
+  model: MergedModel,
+  name: string,
+  shape: readonly number[],
+  stored: StoredTensor | undefined,
+): number {
+  if (stored === undefined) return Number.NaN;
+  const rows = shape[0] ?? 1;
+  const step = Math.max(1, Math.floor(2 ** 20 / sizeOf(shape.slice(1))));
+  let squares = 0;
+  let errors = 0;
+  for (let first = 0; first < rows; first += step) {
+    const count = Math.min(step, rows - first);
+    const wanted = model.rows(name, first, count);
+    const got = readStoredRows(stored, first, count);
+    for (let i = 0; i < wanted.length; i++) {
+      squares += wanted[i]! ** 2;
+      errors += (wanted[i]! - got[i]!) ** 2;
+    }
+  }
+  return errors === 0 ? 0 : Math.sqrt(errors / squares);
+}

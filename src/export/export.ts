@@ -1,0 +1,319 @@
+import { availableParallelism } from 'node:os';
+import { basename, dirname, join, resolve } from 'node:path';
+import { type Engine, openOrt } from '../engine/index.ts';
+import { TunesmithError } from '../errors/index.ts';
+import { openTextOf } from '../evaluate/open.ts';
+import type { ModelRequest } from '../evaluate/types.ts';
+import {
+  fileExists,
+  fileSize,
+  folderExists,
+  freeDiskBytes,
+  listFolder,
+  makeFolder,
+  sha256File,
+  writeAtomic,
+  writeFolderAtomic,
+} from '../io/index.ts';
+import { version } from '../io/version.ts';
+import { openPeft } from '../model/peft.ts';
+import { baseHash } from '../model/source.ts';
+import { requireSameBase } from '../train/run.ts';
+import { modelCard, type Provenance, provenanceOf } from './card.ts';
+import { mergedLogits, storedLogits, worstTensor } from './check.ts';
+import { writeJson } from './companions.ts';
+import { compareLogits, type Difference, isWithin, LIMITS, type Limit } from './compare.ts';
+import { goldenExamples, goldenIds } from './golden.ts';
+import { openMerged } from './merge.ts';
+import { WRITERS } from './targets.ts';
+import {
+  EXPORT_TARGETS,
+  type ExportJob,
+  type ExportTarget,
+  type Fallback,
+  type Quant,
+  type ReadBack,
+} from './types.ts';
+
+/** What is exported, to what, and where it goes. */
+export interface ExportRequest {
+  readonly model: ModelRequest;
+  readonly to: ExportTarget;
+  /** Undefined takes the target's default. */
+  readonly quant: Quant | undefined;
+  /** A folder that is new or empty. */
+  readonly out: string;
+  /** Short name of the model. */
+  readonly name: string;
+  /** Bytes of one safetensors file, at most. */
+  readonly shardBytes: number;
+  /** Losses on the reporting rows of the run, nats per token, where there are any. */
+  readonly report?: { readonly before: number; readonly after: number; readonly tokens: number } | undefined;
+}
+
+/** A file of an export. */
+export interface ExportedFile {
+  readonly name: string;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+/** What `certificate.json` says: that the files give what was trained, and how exactly. */
+export interface Certificate {
+  readonly certificate: 1;
+  readonly tunesmith: string;
+  readonly to: ExportTarget;
+  readonly quant: Quant | null;
+  readonly base: { readonly model: string | null; readonly sha256: string };
+  /** sha256 of the adapter's weights. */
+  readonly adapter: string | null;
+  readonly prompts: number;
+  /** Of the golden prompts, by the exported tokenizer and template; null where none was exported. */
+  readonly tokenIds: 'equal' | null;
+  /** Against base and adapter: the merged weights before rounding, and the files as they are read back. */
+  readonly merged: Difference;
+  readonly exported: Difference;
+  readonly limit: Limit;
+  readonly fallbacks: readonly Fallback[];
+  readonly files: readonly ExportedFile[];
+}
+
+/** How an export goes. */
+export type ExportEvent =
+  | {
+      readonly type: 'plan';
+      readonly to: ExportTarget;
+      readonly quant: Quant | null;
+      readonly out: string;
+      readonly bytes: number;
+      readonly fallbacks: readonly Fallback[];
+    }
+  | { readonly type: 'progress'; readonly stage: 'write' | 'check'; readonly done: number; readonly total: number }
+  | {
+      readonly type: 'done';
+      readonly out: string;
+      readonly next: string;
+      readonly certificate: Certificate;
+    };
+
+/** What watches an export. */
+export interface ExportWatch {
+  readonly signal: AbortSignal;
+  readonly onEvent: (event: ExportEvent) => void;
+}
+
+/** Steps of the check: base and adapter, merged, read back, hashes. */
+const CHECKS = 4;
+
+/**
+ * Exports a model into a folder, whole or not at all, and proves it: golden prompts go through the model that was trained, through the merged weights and
+ * through the files as they are read back, and the folder gets its name only if they agree.
+ *
+ * @throws EXPORT_FOLDER, EXPORT_UNSUPPORTED, EXPORT_DIVERGED, ADAPTER_MISMATCH, DISK_FULL, and the errors of models and files
+ */
+export async function exportModel(request: ExportRequest, { signal, onEvent }: ExportWatch): Promise<Certificate> {
+  const out = resolve(request.out);
+  requireFree(out);
+  const prepared = await prepare(request);
+  const { job } = prepared;
+  const writer = WRITERS[request.to];
+  const { bytes, fallbacks } = writer.plan(job);
+  requireDisk(out, bytes);
+  onEvent({ type: 'plan', to: request.to, quant: job.quant ?? null, out: request.out, bytes, fallbacks });
+  makeFolder(dirname(out));
+  let certificate: Certificate | undefined;
+  await writeFolderAtomic(out, async (folder) => {
+    let done = 0;
+    await writer.write(job, folder, (count) => {
+      signal.throwIfAborted();
+      done += count;
+      onEvent({ type: 'progress', stage: 'write', done, total: Math.max(bytes, done) });
+    });
+    signal.throwIfAborted();
+    const back = writer.readBack(job, folder, prepared.now);
+    const checked = await check(request, prepared, back, { signal, onEvent });
+    const facts = { ...checked, fallbacks };
+    const card = modelCard({ ...prepared, to: request.to, report: request.report, ...checked, fallbacks });
+    writeAtomic(join(folder, 'README.md'), card);
+    certificate = { ...certified(request, prepared, facts), files: await hashes(folder) };
+    writeJson(join(folder, 'certificate.json'), certificate);
+    signal.throwIfAborted();
+  });
+  if (certificate === undefined) throw new Error('internal: an export without a certificate');
+  onEvent({ type: 'done', out: request.out, next: writer.next(job, request.out), certificate });
+  return certificate;
+}
+
+/** Everything that an export is made of, opened and checked. */
+interface Prepared {
+  readonly job: ExportJob;
+  readonly provenance: Provenance;
+  readonly baseSha256: string;
+  readonly adapterSha256: string | undefined;
+  /** The clock of templates. */
+  readonly now: Date;
+}
+
+async function prepare(request: ExportRequest): Promise<Prepared> {
+  const { model, name, shardBytes } = request;
+  const opened = openTextOf(model);
+  const { source, text, system } = opened;
+  const adapter = model.adapter === undefined ? undefined : openPeft(model.adapter, source.config);
+  const baseSha256 = await baseHash(source);
+  requireSameBase(adapter?.baseHash, baseSha256, source.path);
+  const provenance = provenanceOf(model, source);
+  const chats = text.format === 'chat' && system !== undefined;
+  const weights = model.adapter && join(model.adapter, 'adapter_model.safetensors');
+  return {
+    job: {
+      source,
+      adapter,
+      merged: openMerged(source, adapter),
+      tools: text.tokenizer === undefined ? {} : { tokenizer: text.tokenizer, template: text.template },
+      system: chats ? system : undefined,
+      quant: request.quant ?? EXPORT_TARGETS[request.to][0],
+      name,
+      licence: provenance.licence,
+      hubId: model.hubId,
+      adapterFolder: model.adapter,
+      shardBytes,
+    },
+    provenance,
+    baseSha256,
+    adapterSha256: weights && (await sha256File(weights)),
+    now: provenance.clock,
+  };
+}
+
+/** @throws EXPORT_FOLDER */
+function requireFree(out: string): void {
+  const isEmpty = folderExists(out) && listFolder(out).length === 0;
+  if (isEmpty || !(folderExists(out) || fileExists(out))) return;
+  const message = fileExists(out) ? 'is a file.' : 'is not empty.';
+  throw new TunesmithError('EXPORT_FOLDER', { message, file: out });
+}
+
+/** @throws DISK_FULL */
+function requireDisk(out: string, bytes: number): void {
+  const free = freeDiskBytes(dirname(out));
+  // Tokenizer, card and certificate, at most.
+  const needed = bytes + 64e6;
+  if (needed <= free) return;
+  const mb = (n: number) => `${Math.ceil(n / 1e6)} MB`;
+  throw new TunesmithError('DISK_FULL', {
+    file: dirname(out),
+    message: `the export takes ${mb(needed)}, and ${mb(free)} are free.`,
+  });
+}
+
+interface Checked {
+  readonly prompts: number;
+  readonly tokenIds: 'equal' | null;
+  readonly merged: Difference;
+  readonly exported: Difference;
+  readonly limit: Limit;
+}
+
+async function check(
+  request: ExportRequest,
+  { job }: Prepared,
+  back: ReadBack,
+  { signal, onEvent }: ExportWatch,
+): Promise<Checked> {
+  const { source, adapter, merged, tools, system } = job;
+  const { vocabSize, maxPositions } = source.config;
+  const prompts = goldenIds(tools, system, vocabSize);
+  if (back.tools !== undefined) requireSameIds(prompts, goldenIds(back.tools, undefined, vocabSize));
+  const examples = goldenExamples(prompts, maxPositions);
+  let step = 0;
+  const next = () => {
+    signal.throwIfAborted();
+    onEvent({ type: 'progress', stage: 'check', done: ++step, total: CHECKS });
+  };
+  return withEngine(request, async (engine) => {
+    const trained = await storedLogits(engine, source, adapter, examples);
+    next();
+    const compare = async (logits: Promise<readonly Float32Array[]>) => compareLogits(trained, await logits, vocabSize);
+    const ofMerged = await compare(mergedLogits(engine, merged, examples));
+    next();
+    const exported = await compare(storedLogits(engine, back.source, back.adapter, examples));
+    next();
+    const limit = LIMITS[job.quant ?? 'exact'];
+    requireWithin(ofMerged, LIMITS.exact, job, back, 'merged weights');
+    requireWithin(exported, limit, job, back, `files (${job.quant ?? request.to})`);
+    return {
+      prompts: prompts.length,
+      tokenIds: back.tools === undefined ? null : 'equal',
+      merged: ofMerged,
+      exported,
+      limit,
+    };
+  });
+}
+
+async function withEngine<T>({ model }: ExportRequest, use: (engine: Engine) => Promise<T>): Promise<T> {
+  const device = model.compute?.device === 'webgpu' ? 'webgpu' : 'cpu';
+  const engine = openOrt({ device, threads: model.compute?.threads ?? availableParallelism(), optimize: 'on' });
+  try {
+    return await use(engine);
+  } finally {
+    await engine.close();
+  }
+}
+
+/** @throws EXPORT_DIVERGED */
+function requireSameIds(wanted: readonly (readonly number[])[], got: readonly (readonly number[])[]): void {
+  for (const [i, ids] of wanted.entries()) {
+    const at = ids.findIndex((id, j) => got[i]?.[j] !== id);
+    if (at < 0 && got[i]?.length === ids.length) continue;
+    const place = at < 0 ? ids.length : at;
+    throw new TunesmithError('EXPORT_DIVERGED', {
+      message: `golden prompt ${i + 1} has token ${ids[place] ?? 'none'} at place ${place}, and ${got[i]?.[place] ?? 'none'} by the exported tokenizer.`,
+      fix: 'report it: the tokenizer of this model cannot be written in this format yet',
+    });
+  }
+}
+
+/** @throws EXPORT_DIVERGED naming the worst tensor */
+function requireWithin(found: Difference, limit: Limit, job: ExportJob, back: ReadBack, what: string): void {
+  if (isWithin(found, limit)) return;
+  const worst = back.adapter === undefined ? worstTensor(job.merged, back.source.tensors) : undefined;
+  const where =
+    worst === undefined
+      ? ''
+      : ` The worst tensor is ${worst.tensor}, off by ${percent(worst.relativeError)} of itself.`;
+  throw new TunesmithError('EXPORT_DIVERGED', {
+    message:
+      `the ${what} differ from what was trained: mean KL ${found.meanKl.toPrecision(3)} nats (limit ${limit.meanKl}), ` +
+      `same top token at ${percent(found.topOneAgreement)} of ${found.positions} places (limit ${percent(limit.topOneAgreement)}).${where}`,
+  });
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(1)} %`;
+}
+
+function certified(
+  request: ExportRequest,
+  { job, provenance, baseSha256, adapterSha256 }: Prepared,
+  checked: Checked & { readonly fallbacks: readonly Fallback[] },
+): Omit<Certificate, 'files'> {
+  return {
+    certificate: 1,
+    tunesmith: version(),
+    to: request.to,
+    quant: job.quant ?? null,
+    base: { model: provenance.baseModel ?? null, sha256: baseSha256 },
+    adapter: adapterSha256 ?? null,
+    ...checked,
+  };
+}
+
+async function hashes(folder: string): Promise<ExportedFile[]> {
+  const files: ExportedFile[] = [];
+  for (const name of listFolder(folder)) {
+    const path = join(folder, name);
+    files.push({ name: basename(path), bytes: fileSize(path), sha256: await sha256File(path) });
+  }
+  return files;
+}

@@ -1,0 +1,45 @@
+import { join } from 'node:path';
+import { TunesmithError } from '../errors/index.ts';
+import { fileExists, fileSize, readBytes, writeAtomic } from '../io/index.ts';
+import { openPeft } from '../model/peft.ts';
+import type { ExportJob, Writer } from './types.ts';
+
+/** Files of an adapter folder that peft, or what was trained beside it, needs. */
+const FILES = [
+  'adapter_config.json',
+  'adapter_model.safetensors',
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'chat_template.jinja',
+];
+
+/** The adapter alone, as it was trained. */
+export const peftWriter: Writer = {
+  plan: (job) => ({ bytes: filesOf(job).reduce((sum, file) => sum + fileSize(file.path), 0), fallbacks: [] }),
+  async write(job, folder, onBytes) {
+    for (const { name, path } of filesOf(job)) {
+      const bytes = readBytes(path);
+      writeAtomic(join(folder, name), bytes);
+      onBytes(bytes.length);
+    }
+  },
+  readBack: ({ source }, folder) => ({ source, adapter: openPeft(folder, source.config), tools: undefined }),
+  next: (_, folder) => `PeftModel.from_pretrained(base, ${JSON.stringify(folder)}) in peft loads it.`,
+};
+
+/** @throws EXPORT_UNSUPPORTED */
+function filesOf(job: ExportJob): { readonly name: string; readonly path: string }[] {
+  const folder = requireAdapter(job, 'peft');
+  return FILES.map((name) => ({ name, path: join(folder, name) })).filter(({ path }) => fileExists(path));
+}
+
+/** The folder of the adapter. @throws EXPORT_UNSUPPORTED where a model has none */
+export function requireAdapter({ adapterFolder, source }: ExportJob, to: string): string {
+  if (adapterFolder !== undefined) return adapterFolder;
+  throw new TunesmithError('EXPORT_UNSUPPORTED', {
+    file: source.path,
+    message: `has no adapter, which is what ${to} holds.`,
+    fix: 'name a run that trained an adapter, or export it with --to safetensors or --to gguf',
+  });
+}

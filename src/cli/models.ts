@@ -1,16 +1,22 @@
-import { basename, join } from 'node:path';
+import { basename } from 'node:path';
 import { TunesmithError } from '../errors/index.ts';
-import { type PullOptions, pullModel } from '../io/cache.ts';
-import { readJson } from '../io/files.ts';
-import { type ModelReference, resolveModel } from '../registry/models.ts';
-import { flatten, resolveRun } from '../registry/runs.ts';
+import type { CachedModel, PullEvent } from '../io/cache.ts';
+import { locateModel, type Pull } from '../registry/locate.ts';
+import type { ModelReference, Places } from '../registry/models.ts';
+import { pullMissing } from '../registry/pull.ts';
 import type { Context, OptionSpecs } from './command.ts';
 import type { ModelRequest } from './domain.ts';
-import { bytesText } from './format.ts';
-import { openProgress } from './progress.ts';
+import { bytesText, durationText } from './format.ts';
+import { openProgress, type Progress } from './progress.ts';
 
 /** The folder of runs that commands look in. */
 export const RUNS = 'runs';
+
+/** Of every command that may fetch a model. */
+export const offlineOption = {
+  type: 'boolean',
+  description: 'use only what is on this machine, as HF_HUB_OFFLINE=1 does',
+} as const;
 
 /** Options of every command that opens a model. */
 export const modelOptions = {
@@ -18,6 +24,7 @@ export const modelOptions = {
   adapter: { type: 'string', value: 'DIR', description: 'a PEFT adapter folder made elsewhere' },
   device: { type: 'string', choices: ['auto', 'cpu', 'webgpu'], description: 'what computes', default: 'auto' },
   threads: { type: 'integer', value: 'N', description: 'threads of the CPU engine (default: all cores)' },
+  offline: offlineOption,
 } as const satisfies OptionSpecs;
 
 /** The given values of {@link modelOptions}. */
@@ -26,6 +33,14 @@ export interface ModelFlags {
   readonly adapter?: string | undefined;
   readonly device?: string | undefined;
   readonly threads?: number | undefined;
+}
+
+/** Bytes of a file below which its progress is not shown. */
+const SMALL = 5e6;
+
+/** Where models and runs are looked for. */
+export function placesOf({ home, hub }: Context): Places {
+  return { home, runs: RUNS, hubCache: hub.hubCache };
 }
 
 /** MODEL as it was named: first word or --model, not both. @throws CLI_OPTION_CONFLICT */
@@ -43,88 +58,78 @@ export function modelName(positional: string | undefined, flag: string | undefin
  * @throws MODEL_NOT_FOUND, RUN_NOT_FOUND, DOWNLOAD_*, FILE_NOT_FOUND
  */
 export async function requestModel(name: string, flags: ModelFlags, context: Context): Promise<ModelRequest> {
-  const places = { home: context.home, runs: RUNS };
   const device = flags.device === 'cpu' || flags.device === 'webgpu' ? flags.device : 'auto';
   const compute = { device, ...(flags.threads === undefined ? {} : { threads: flags.threads }) } as const;
-  const reference = await present(resolveModel(name, places), context);
-  if (reference.kind === 'path') {
-    return { path: reference.path, hubId: reference.hubId, adapter: flags.adapter, run: undefined, compute };
-  }
-  const { run } = reference;
+  const located = await locateModel(name, placesOf(context), pulling(context));
+  if (located.run === undefined) return { ...located, adapter: flags.adapter, compute };
   if (flags.adapter !== undefined) {
-    const message = `run ${run.name} brings its own adapter, so --adapter has no place beside it.`;
+    const message = `run ${basename(located.run)} brings its own adapter, so --adapter has no place beside it.`;
     throw new TunesmithError('CLI_OPTION_CONFLICT', { message });
   }
-  if (run.weights === undefined) {
-    const fix = `tunesmith train --resume ${run.name}`;
-    throw new TunesmithError('RUN_CHECKPOINT_NOT_FOUND', { message: `run ${run.name} has no checkpoint yet.`, fix });
-  }
-  const config = flatten(readJson(join(run.run, 'config.json')));
-  const base = await requestModel(String(config.model), { ...flags, adapter: undefined }, context);
-  if (config['weights.kind'] === 'full') return { ...base, path: run.weights, run: run.run };
-  return { ...base, adapter: run.weights, run: run.run };
+  return { ...located, compute };
 }
 
-/** The base of a run that is to be resumed. */
-export async function requestBaseOf(run: string, context: Context): Promise<{ run: string; base: ModelRequest }> {
-  const found = resolveRun(run, RUNS);
-  const named = /:(step-\d+|best|last)$/.exec(run);
-  if (named !== null && basename(found.run) !== run) {
-    const fix = `tunesmith train --from ${run} ... starts a new run from it`;
-    throw new TunesmithError('CLI_OPTION_CONFLICT', {
-      message: `--resume goes on from the newest checkpoint, not from ${named[1]}.`,
-      fix,
-    });
-  }
-  const config = flatten(readJson(join(found.run, 'config.json')));
-  return { run: found.run, base: await requestModel(String(config.model), {}, context) };
-}
-
-async function present(
-  reference: ModelReference,
-  context: Context,
-): Promise<Exclude<ModelReference, { kind: 'missing' }>> {
-  if (reference.kind !== 'missing') return reference;
-  const { id, known } = reference;
-  if (known !== undefined) {
-    context.terminal.say(`${id} is not here yet: ${bytesText(known.bytes)} or more, licence ${known.licence}.`);
-  }
-  const pulled = await pullWithProgress({ id, sources: reference.sources }, context);
-  return { kind: 'path', path: pulled.path, id, hubId: known?.hubId ?? id };
+/** Fetches what is missing, after saying its size and licence. */
+export function pulling(context: Context): Pull {
+  return (missing) => {
+    const { id, known } = missing;
+    if (known !== undefined && context.hub.offline !== true) {
+      context.terminal.say(`${id} is not here yet: ${bytesText(known.bytes)} or more, licence ${known.licence}.`);
+    }
+    return pullWithProgress(missing, context);
+  };
 }
 
 /** Pulls a model and shows how it goes. Under --json the events are lines. */
 export async function pullWithProgress(
-  what: Pick<PullOptions, 'id' | 'sources'>,
-  { terminal, signal, home, env }: Context,
-): Promise<Awaited<ReturnType<typeof pullModel>>> {
-  const progress = openProgress(terminal, what.id);
+  missing: ModelReference & { readonly kind: 'missing' },
+  { terminal, signal, home, hub }: Context,
+): Promise<CachedModel> {
+  const progress = openProgress(terminal, missing.id);
   let emitted = 0;
   try {
-    return await pullModel({
-      ...what,
+    return await pullMissing(missing, {
       home,
+      hub,
       signal,
-      endpoint: env.HF_ENDPOINT || undefined,
-      token: env.HF_TOKEN || undefined,
       onEvent: (event) => {
         if (event.type === 'progress') {
+          // Files that are there in a moment need no bar.
+          if (event.total !== undefined && event.total < SMALL) return;
           const total = event.total === undefined ? '' : ` of ${bytesText(event.total)}`;
           progress.update(event.bytes, event.total, `${event.file} ${bytesText(event.bytes)}${total}`);
           // A line a second is plenty for a machine.
           if (Date.now() - emitted < 1000) return;
           emitted = Date.now();
-        }
+        } else tellPull(missing.id, event, progress);
         terminal.emit(event);
-        if (event.type === 'unreachable') progress.say(`${event.source}: ${event.message} Trying the next source.`);
-        if (event.type === 'source') {
-          const licence = event.licence === undefined ? '' : `, licence ${event.licence}`;
-          progress.say(`Pulling ${what.id} from ${event.source}: ${bytesText(event.bytes)}${licence}.`);
-        }
-        if (event.type === 'file') progress.say(`${event.file}: verified, sha256 ${event.sha256}`);
       },
     });
   } finally {
     progress.stop();
+  }
+}
+
+function tellPull(id: string, event: Exclude<PullEvent, { type: 'progress' }>, progress: Progress): void {
+  switch (event.type) {
+    case 'unreachable':
+      progress.say(`${event.source}: ${event.message} Trying the next source.`);
+      break;
+    case 'source': {
+      const licence = event.licence === undefined ? '' : `, licence ${event.licence}`;
+      const gated = event.gated === true ? ', gated' : '';
+      progress.say(`Pulling ${id} from ${event.source}: ${bytesText(event.bytes)}${licence}${gated}.`);
+      break;
+    }
+    case 'waiting':
+      progress.say(`${event.why} Waiting${event.seconds === undefined ? '' : ` ${durationText(event.seconds)}`}.`);
+      break;
+    case 'file':
+      progress.say(`${event.file}: verified, sha256 ${event.sha256}`);
+      break;
+    case 'done':
+      break;
+    default:
+      event satisfies never;
   }
 }

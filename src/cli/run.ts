@@ -4,6 +4,7 @@ import { formatError, nearestName, TunesmithError } from '../errors/index.ts';
 import { version } from '../io/version.ts';
 import { type Context, INTERRUPTED } from './command.ts';
 import { commandHelp, programHelp } from './help.ts';
+import { hubSettings } from './hub-settings.ts';
 import { parseCommandLine } from './parse.ts';
 import { type CommandEntry, commands } from './table.ts';
 import { openTerminal, type Sink, type Terminal } from './terminal.ts';
@@ -48,12 +49,19 @@ export async function main(argv: readonly string[], around: Surroundings): Promi
   try {
     return await dispatch(argv, terminal, around);
   } catch (error) {
-    if (around.signal.aborted && !(error instanceof TunesmithError)) {
+    if (around.signal.aborted && isAbort(error, around.signal)) {
       terminal.say('Interrupted.');
       return INTERRUPTED;
     }
     return report(error, terminal, around.stderr);
   }
+}
+
+/** Whether an error is the interruption itself, as `signal` or as Node's own functions throw it; anything else is a fault, also after Ctrl-C. */
+function isAbort(error: unknown, signal: AbortSignal): boolean {
+  if (error === signal.reason) return true;
+  if (!(error instanceof Error) || error instanceof TunesmithError) return false;
+  return error.name === 'AbortError' || isAbort(error.cause ?? null, signal);
 }
 
 async function dispatch(argv: readonly string[], terminal: Terminal, around: Surroundings): Promise<number> {
@@ -83,6 +91,7 @@ async function dispatch(argv: readonly string[], terminal: Terminal, around: Sur
     signal,
     env,
     home: env.TUNESMITH_HOME || join(homedir(), '.cache', 'tunesmith'),
+    hub: hubSettings(env, args.options.offline === true),
   };
   return (await command.run(args, context)) ?? 0;
 }

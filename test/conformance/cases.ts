@@ -194,16 +194,36 @@ const shapeCases = {
   ],
 } satisfies Partial<Record<OpName, readonly OpCase[]>>;
 
-/** New tokens of rows over a cache that they fill: then every element of the caches is defined after the run. */
+interface CachedCase {
+  readonly name: string;
+  readonly rows: number;
+  readonly length: number;
+  readonly capacity: number;
+  /** Position of each row's last new token: the last of the cache if not given. */
+  readonly last?: readonly number[];
+  readonly rotary?: boolean;
+}
+
+/**
+ * New tokens of rows over a cache. Where the caches themselves are compared, the rows fill them, for only then is every element defined after a run
+ * that does not write them in place.
+ */
 function cached(which: 'attended' | 'keys' | 'values'): OpCase[] {
   const [heads, kvHeads, width] = [4, 2, 16];
-  return [
+  const larger = [
+    { name: 'the next part of a prompt in a larger cache', rows: 1, length: 3, capacity: 9, last: [5], rotary: true },
+    { name: 'rows of different lengths in a larger cache', rows: 3, length: 1, capacity: 9, last: [0, 6, 3] },
+    { name: 'rows of different lengths, turned', rows: 3, length: 1, capacity: 9, last: [0, 6, 3], rotary: true },
+  ];
+  const cases: readonly CachedCase[] = [
+    ...(which === 'attended' ? larger : []),
     { name: 'a prompt', rows: 1, length: 5, capacity: 5 },
     { name: 'the next part of a prompt', rows: 1, length: 3, capacity: 7 },
     { name: 'one token in each of two rows', rows: 2, length: 1, capacity: 6 },
     { name: 'the next part of a prompt, turned by its positions', rows: 1, length: 3, capacity: 7, rotary: true },
     { name: 'one token in each of two rows, turned by its position', rows: 2, length: 1, capacity: 6, rotary: true },
-  ].map(({ name, rows, length, capacity, rotary }) => ({
+  ];
+  return cases.map(({ name, rows, length, capacity, last = new Array<number>(rows).fill(capacity - 1), rotary }) => ({
     name,
     inputs: {
       q: real([rows, length, heads * width], -1, 1, 1),
@@ -211,8 +231,8 @@ function cached(which: 'attended' | 'keys' | 'values'): OpCase[] {
       v: real([rows, length, kvHeads * width], -1, 1, 3),
       keys: real([rows, kvHeads, capacity, width], -1, 1, 4),
       values: real([rows, kvHeads, capacity, width], -1, 1, 5),
-      last: indices(new Array<number>(rows).fill(capacity - 1)),
-      total: indices([capacity]),
+      last: indices(last),
+      total: indices([Math.max(...last) + 1]),
       ...(rotary ? { cos: real([capacity, width / 2], -1, 1, 6), sin: real([capacity, width / 2], -1, 1, 7) } : {}),
     },
     build: (g, { cos, sin, ...x }) =>

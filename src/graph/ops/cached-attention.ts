@@ -1,6 +1,8 @@
 // Shape legend: B rows, L new tokens of each row, C capacity of the cache, H query heads, G key/value heads, K head width
 import { sizeOf } from '../../tensor/tensor.ts';
+import type { TensorType } from '../graph.ts';
 import type { Op, RefTensor } from '../op.ts';
+import { type CachedSizes, plainAttention, plainRows } from './plain-attention.ts';
 
 /** Attributes of {@link cachedAttention}. */
 export interface CachedAttentionAttrs {
@@ -26,7 +28,12 @@ export const cachedAttention: Op<CachedAttentionAttrs> = {
     return q!;
   },
   vjp: 'inference-only',
-  emit: (e, inputs, { heads, kvHeads }) => {
+  emit: (e, inputs, { heads, kvHeads }, types) => {
+    if (e.device === 'webgpu') {
+      const [q, k, v, keys, values, last, , ...tables] = inputs as [string, string, string, string, string, string];
+      const sizes = sizesOf(types[0]!.shape[1]!, types[3]!, heads, kvHeads);
+      return plainAttention(e, { q, k, v, keys, values }, { last, tables }, sizes);
+    }
     const attrs = { num_heads: heads, kv_num_heads: kvHeads, do_rotary: inputs.length > 7 ? 1 : 0 };
     return e.node('GroupQueryAttention', inputs, attrs, 'com.microsoft', ['.keys', '.values']);
   },
@@ -69,10 +76,24 @@ export const cachedRows: Op<{ readonly which: 'keys' | 'values'; readonly kvHead
   shape: ([_attended, _rows, cache]) => cache!,
   vjp: 'inference-only',
   inPlace: 2,
-  emit: (_e, [attended], { which }) => `${attended}.${which}`,
+  emit: (e, [attended, rows, cache, last, ...tables], { which, kvHeads }, types) => {
+    if (e.device === 'cpu') return `${attended}.${which}`;
+    return plainRows(
+      e,
+      rows!,
+      cache!,
+      { last: last!, tables },
+      sizesOf(types[1]!.shape[1]!, types[2]!, kvHeads, kvHeads),
+    );
+  },
   reference: ([_attended, rows, cache, last, ...tables], { kvHeads }) =>
     withRows(cache!, turned(rows!, kvHeads, last!, tables), last!),
 };
+
+function sizesOf(length: number, cache: TensorType, heads: number, kvHeads: number): CachedSizes {
+  const [rows, , capacity, width] = cache.shape as [number, number, number, number];
+  return { rows, length, capacity, heads, kvHeads, width };
+}
 
 /** Softmax-weighted values of one query over the first `visible` rows of one head. */
 function attendOne(

@@ -49,3 +49,11 @@ function halfBits(bits: number): number {
   const half = 2 ** (shift - 1);
   return sign | (kept + (rest > half || (rest === half && (kept & 1) === 1) ? 1 : 0));
 }
+
+const scratch = { value: new Float32Array(1) };
+
+/** The half-precision bits nearest to a number. */
+export function halfOf(value: number): number {
+  scratch.value[0] = value;
+  return halfBits(new Uint32Array(scratch.value.buffer)[0]!);
+}

@@ -91,7 +91,10 @@ async function dispatch(argv: readonly string[], terminal: Terminal, around: Sur
     signal,
     env,
     home: env.TUNESMITH_HOME || join(homedir(), '.cache', 'tunesmith'),
-    hub: hubSettings(env, args.options.offline === true),
+    // Read when it is needed: a broken token file is no matter of commands that need no model.
+    get hub() {
+      return hubSettings(env, args.options.offline === true);
+    },
   };
   return (await command.run(args, context)) ?? 0;
 }

@@ -200,16 +200,22 @@ function missing(message: string): TunesmithError {
   return new TunesmithError('MODEL_NOT_FOUND', { message });
 }
 
-/** Headers of a request to the hub. */
-export function hubHeaders(options: HubOptions): Record<string, string> {
-  return {
-    'user-agent': 'tunesmith',
-    ...(options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }),
-  };
+/** Headers of a request to the hub. @throws DOWNLOAD_REFUSED for a token that is none */
+export function hubHeaders({ token }: HubOptions): Record<string, string> {
+  if (token === undefined) return { 'user-agent': 'tunesmith' };
+  // What cannot be a header would be quoted by the error of fetch, and a token is nobody's business.
+  if (!/^[!-~]+$/.test(token)) {
+    const fix = 'give the token alone in HF_TOKEN, or log in again.';
+    throw new TunesmithError('DOWNLOAD_REFUSED', { message: 'the given token holds what no token does.', fix });
+  }
+  return { 'user-agent': 'tunesmith', authorization: `Bearer ${token}` };
 }
 
-function endpointOf(options: HubOptions): string {
-  return (options.endpoint ?? HUB).replace(/\/+$/, '');
+/** @throws DOWNLOAD_UNREACHABLE for what is no address */
+function endpointOf({ endpoint = HUB }: HubOptions): string {
+  if (URL.canParse(endpoint) && /^https?:\/\//i.test(endpoint)) return endpoint.replace(/\/+$/, '');
+  const message = `${endpoint} is no address of a hub.`;
+  throw new TunesmithError('DOWNLOAD_UNREACHABLE', { message, fix: `set HF_ENDPOINT to an address such as ${HUB}` });
 }
 
 function licenceOf({ cardData }: z.infer<typeof Info>): string | undefined {

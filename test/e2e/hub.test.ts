@@ -244,6 +244,42 @@ describe('pull', () => {
     expect(cached()).toEqual([]);
   });
 
+  test.each([
+    [{ HF_ENDPOINT: 'no address' }, 1, 'DOWNLOAD_UNREACHABLE no address is no address of a hub'],
+    [{ HF_TOKEN: 'sec ret\nX: y' }, 2, 'DOWNLOAD_REFUSED the given token'],
+  ])('refuses %j without repeating a secret', async (env, code, says) => {
+    await open({ 'toy/plain': PLAIN });
+    const { exit, stderr } = await tunesmith(['pull', 'toy/plain'], { env });
+    expect(exit).toBe(code);
+    expect(stderr).toContain(says);
+    expect(stderr).not.toContain('ret');
+    expect(cached()).toEqual([]);
+  });
+
+  test('fetches nothing where the disk has no room for all of it', async () => {
+    const huge: Interference = (request, response) => {
+      if (!request.url?.includes('/tree/')) return false;
+      const lfs = { oid: '0'.repeat(64), size: 1e18 };
+      const entry = { type: 'file', path: 'model.safetensors', size: 130, oid: '0'.repeat(40), lfs };
+      return Boolean(response.writeHead(200).end(JSON.stringify([entry])));
+    };
+    const { asked } = await open({ 'toy/plain': PLAIN }, { hub: huge });
+    const { exit, stderr } = await tunesmith(['pull', 'toy/plain']);
+    expect(exit).toBe(1);
+    expect(stderr).toContain('DISK_FULL');
+    expect(asked.map((one) => one.path).some((url) => url.includes('/resolve/'))).toBe(false);
+    expect(cached()).toEqual([]);
+  });
+
+  test('brings a file of the cache again that has lost its end', async () => {
+    await open({ 'toy/plain': PLAIN });
+    const weights = path.join(doneAt(await tunesmith(['pull', 'toy/plain'])), 'model.safetensors');
+    writeFileSync(weights, WEIGHTS.subarray(0, 100));
+    const called = await tunesmith(['pull', 'toy/plain']);
+    expect(called.lines.at(-1)).toMatchObject({ type: 'done', cached: false });
+    expect(readFileSync(weights).equals(WEIGHTS)).toBe(true);
+  });
+
   test('goes on in the next call after Ctrl-C', async () => {
     const stop = new AbortController();
     const { asked } = await open(

@@ -78,9 +78,7 @@ async function logitsOf(
 
 function releaseAll(engine: Engine, base: BaseHandles, adapter: AdapterHandles | undefined): void {
   const layers = [...base.layers, ...(adapter?.layers ?? [])].flatMap((layer) => Object.values(layer));
-  engine.release(
-    ...new Map([base.embed, base.norm, base.head, ...layers].map((handle) => [handle.id, handle])).values(),
-  );
+  engine.release(...new Map([...Object.values(base.outer), ...layers].map((handle) => [handle.id, handle])).values());
 }
 
 /** A tensor and how far its values in the file are from the merged ones: root mean square of the difference over that of the values. */

@@ -1,6 +1,6 @@
 import { readStored, readStoredRows } from '../io/read-stored.ts';
 import type { StoredTensor } from '../io/stored.ts';
-import { fullName } from '../model/adapter.ts';
+import { layerTensor } from '../model/names.ts';
 import { type PeftAdapter, peftName } from '../model/peft.ts';
 import type { ModelSource } from '../model/source.ts';
 import { expectedTensors } from '../model/weights.ts';
@@ -30,10 +30,10 @@ export function loraFactors({ spec, tensors }: PeftAdapter): ReadonlyMap<string,
   const factors = new Map<string, LoraFactors>();
   for (const [layer, adapted] of spec.modules.entries()) {
     for (const [module, { rank, scale }] of adapted) {
-      const a = tensors.get(peftName(layer, module, 'lora_A'));
-      const b = tensors.get(peftName(layer, module, 'lora_B'));
+      const a = tensors.get(peftName(spec, layer, module, 'lora_A'));
+      const b = tensors.get(peftName(spec, layer, module, 'lora_B'));
       if (a === undefined || b === undefined) throw new Error(`internal: no factors of ${module}`);
-      factors.set(`${fullName(layer, module)}.weight`, { a, b, rank, scale });
+      factors.set(`${layerTensor(spec, layer, module)}.weight`, { a, b, rank, scale });
     }
   }
   return factors;

@@ -4,28 +4,25 @@ import { forwardProgram } from '../graph/index.ts';
 import { fillNormal } from '../math/random.ts';
 import { resolveAdapter } from '../model/adapter.ts';
 import type { AdapterHandles } from '../model/adapter-handles.ts';
+import { decoderLayer, linearModules } from '../model/architectures.ts';
 import type { BaseHandles } from '../model/base.ts';
-import type { ModelConfig } from '../model/config.ts';
-import { llamaLayer, llamaModules } from '../model/llama.ts';
+import { parseHfConfig } from '../model/config.ts';
 import { loraLinear } from '../model/lora.ts';
-import { ropeTables } from '../model/rope.ts';
+import { rotationTables } from '../model/rope.ts';
 import { f32, i32 } from '../tensor/tensor.ts';
 import { capacityFor, createDecoder, type GenerationSession, partLengths } from './decoder.ts';
 
-const CONFIG: ModelConfig = {
-  modelType: 'llama',
-  hiddenSize: 32,
-  intermediateSize: 48,
-  layers: 2,
-  heads: 4,
-  kvHeads: 2,
-  headDim: 8,
-  rmsNormEps: 1e-5,
-  rope: { theta: 10_000, scaling: { kind: 'none' } },
-  vocabSize: 40,
-  tiedEmbeddings: false,
-  maxPositions: 1024,
-  eosIds: [0],
+const JSON_CONFIG = {
+  model_type: 'llama',
+  hidden_size: 32,
+  intermediate_size: 48,
+  num_hidden_layers: 2,
+  num_attention_heads: 4,
+  num_key_value_heads: 2,
+  rms_norm_eps: 1e-5,
+  vocab_size: 40,
+  max_position_embeddings: 1024,
+  eos_token_id: 0,
 };
 
 function normal(engine: Engine, shape: number[], name: string, deviation: number, mean = 0) {
@@ -39,12 +36,12 @@ interface ExactSession extends GenerationSession {
 }
 
 function randomModel(engine: Engine, headDim = 8): ExactSession & { readonly adapter: AdapterHandles } {
-  const config = { ...CONFIG, headDim };
+  const config = parseHfConfig({ ...JSON_CONFIG, head_dim: headDim }, 'config.json');
   const { hiddenSize: d, vocabSize } = config;
   const spec = resolveAdapter(config, { rank: 3, alpha: 6, dropout: 0, targets: ['q_proj', 'v_proj', 'down_proj'] });
   const layers = Array.from({ length: config.layers }, (_, i) => ({
     ...Object.fromEntries(
-      llamaModules(config).map((m) => [
+      linearModules(config, i).map((m) => [
         `${m.module}.weight`,
         normal(engine, [m.out, m.in], `${m.module}${i}`, m.in ** -0.5),
       ]),
@@ -54,14 +51,16 @@ function randomModel(engine: Engine, headDim = 8): ExactSession & { readonly ada
   }));
   const base: BaseHandles = {
     config,
-    embed: normal(engine, [vocabSize, d], 'embed', 1),
-    norm: normal(engine, [d], 'norm', 0.1, 1),
-    head: normal(engine, [vocabSize, d], 'head', 0.3),
+    outer: {
+      embed: normal(engine, [vocabSize, d], 'embed', 1),
+      norm: normal(engine, [d], 'norm', 0.1, 1),
+      head: normal(engine, [vocabSize, d], 'head', 0.3),
+    },
     layers,
   };
   const adapters = spec.modules.map((modules, i) =>
     Object.fromEntries(
-      llamaModules(config)
+      linearModules(config, i)
         .filter((m) => modules.has(m.module))
         .flatMap((m) => [
           [`${m.module}.lora_A.weight`, normal(engine, [3, m.in], `A${m.module}${i}`, 0.3)],
@@ -76,24 +75,23 @@ function randomModel(engine: Engine, headDim = 8): ExactSession & { readonly ada
 async function uncached({ engine, base, adapter }: ExactSession, ids: number[]): Promise<Float32Array[]> {
   const { config } = base;
   const n = ids.length;
-  const half = config.headDim / 2;
-  const { cos, sin } = ropeTables(
-    config,
-    Int32Array.from(ids, (_, i) => i),
+  const positions = Int32Array.from(ids, (_, i) => i);
+  const tables = Object.fromEntries(
+    Object.entries(rotationTables(config, positions)).map(([name, table]) => [name, engine.upload(table)]),
   );
-  const tables = { cos: engine.upload(f32(cos, [n, half])), sin: engine.upload(f32(sin, [n, half])) };
   const d = config.hiddenSize;
   const embed = engine.compile(
     forwardProgram((g) => g.gather(g.input('embed', [config.vocabSize, d]), g.input('ids', [n], 'i32'))),
   );
-  let x = engine.run(embed, { embed: base.embed, ids: engine.upload(i32(ids, [n])) }).y!;
+  let x = engine.run(embed, { embed: base.outer.embed!, ids: engine.upload(i32(ids, [n])) }).y!;
   for (const [i, weights] of base.layers.entries()) {
     const layer = engine.compile(
       forwardProgram((g) =>
-        llamaLayer(g, g.input('x', [n, d]), {
-          config: config,
+        decoderLayer(g, g.input('x', [n, d]), {
+          config,
+          layer: i,
           layout: { tokens: n, rows: 1, length: n, dense: true },
-          linear: loraLinear(g, llamaModules(config), {
+          linear: loraLinear(g, linearModules(config, i), {
             adapted: adapter?.spec.modules[i] ?? new Map(),
             dropout: false,
           }),
@@ -105,13 +103,13 @@ async function uncached({ engine, base, adapter }: ExactSession, ids: number[]):
   const head = engine.compile(
     forwardProgram((g) =>
       g.matMul(
-        g.rmsNorm(g.input('x', [n, d]), g.input('norm', [d]), config.rmsNormEps),
+        g.rmsNorm(g.input('x', [n, d]), g.input('norm', [d]), config.normEps),
         g.input('head', [config.vocabSize, d]),
         { transB: true },
       ),
     ),
   );
-  const logits = await engine.read(engine.run(head, { x, norm: base.norm, head: base.head }).y!);
+  const logits = await engine.read(engine.run(head, { x, norm: base.outer.norm!, head: base.outer.head! }).y!);
   return ids.map((_, i) => (logits.data as Float32Array).subarray(i * config.vocabSize, (i + 1) * config.vocabSize));
 }
 

@@ -5,12 +5,12 @@ import { TunesmithError } from '../errors/index.ts';
 import { KEPT_CODES } from '../graph/index.ts';
 import type { StoredTensor } from '../io/stored.ts';
 import type { AdapterHandles } from '../model/adapter-handles.ts';
+import { layerVectors, linearModules, outerTensors } from '../model/architectures.ts';
 import type { BaseHandles } from '../model/base.ts';
 import type { ModelConfig } from '../model/config.ts';
-import { LLAMA_NORMS, llamaModules } from '../model/llama.ts';
-import { FINAL_NORM, layerTensor } from '../model/names.ts';
-import { ropeTables } from '../model/rope.ts';
-import { f32, i32 } from '../tensor/tensor.ts';
+import { layerTensor } from '../model/names.ts';
+import { rotationTables } from '../model/rope.ts';
+import { i32 } from '../tensor/tensor.ts';
 import { decoderProgram, inputWeights, type ProgramShape, storedWeights } from './programs.ts';
 
 /** Weights that stay as they are stored, and become part of the programs: fast, with activations rounded to 8 bits. */
@@ -18,13 +18,14 @@ export interface StoredBase {
   readonly config: ModelConfig;
   /** By Hugging Face name. */
   readonly tensors: ReadonlyMap<string, StoredTensor>;
-  readonly norm: Handle;
+  /** Tensors outside the layers that are no such matrices, by their names. */
+  readonly outer: Readonly<Record<string, Handle>>;
   /** The vectors of each layer, by the input names of the layer programs. */
   readonly layers: readonly Readonly<Record<string, Handle>>[];
 }
 
 /**
- * Queues the loading of what {@link StoredBase} has as inputs: the norms.
+ * Queues the loading of what {@link StoredBase} has as inputs: norms and biases.
  *
  * @throws GENERATE_PRECISION for a model whose widths are no multiples of 32
  */
@@ -33,7 +34,7 @@ export function openStoredBase(
   config: ModelConfig,
   tensors: ReadonlyMap<string, StoredTensor>,
 ): StoredBase {
-  for (const { module, in: width } of llamaModules(config)) {
+  for (const { module, in: width } of linearModules(config, 0)) {
     if (width % 32 === 0) continue;
     throw new TunesmithError('GENERATE_PRECISION', {
       message: `${module} reads ${width} values, not a multiple of 32.`,
@@ -42,10 +43,11 @@ export function openStoredBase(
   const upload = (name: string) => engine.upload({ stored: [tensors.get(name)!], shape: tensors.get(name)!.shape });
   const layers = Array.from({ length: config.layers }, (_, layer) =>
     Object.fromEntries(
-      LLAMA_NORMS.map((norm) => [`${norm}.weight`, upload(layerTensor(layer, `${norm}.weight`))] as const),
+      layerVectors(config, layer).map(({ name }) => [name, upload(layerTensor(config, layer, name))] as const),
     ),
   );
-  return { config, tensors, norm: upload(FINAL_NORM), layers };
+  const outer = outerTensors(config).filter(({ name }) => name !== 'embed' && name !== 'head');
+  return { config, tensors, outer: Object.fromEntries(outer.map(({ name, hf }) => [name, upload(hf)])), layers };
 }
 
 /** Stored types of the matrices that the fast path rounds to 8 bits in blocks of 32, and how many there are of each. */
@@ -267,14 +269,12 @@ function cacheArguments(cache: Cache): { readonly inputs: Handles; readonly into
 /** Rotations of positions 0 .. C-1. */
 function uploadTables(engine: Engine, config: ModelConfig, capacity: number): Handles {
   const positions = Int32Array.from({ length: capacity }, (_, i) => i);
-  const { cos, sin } = ropeTables(config, positions);
-  const shape = [capacity, config.headDim / 2];
-  return { cos: engine.upload(f32(cos, shape)), sin: engine.upload(f32(sin, shape)) };
+  const tables = Object.entries(rotationTables(config, positions));
+  return Object.fromEntries(tables.map(([name, table]) => [name, engine.upload(table)]));
 }
 
 function weightInputs(base: BaseHandles | StoredBase, adapter: AdapterHandles | undefined): Handles {
-  const all: Record<string, Handle> = { norm: base.norm };
-  if (!('tensors' in base)) Object.assign(all, { embed: base.embed, head: base.head });
+  const all: Record<string, Handle> = { ...base.outer };
   for (const layers of [base.layers, adapter?.layers ?? []]) {
     for (const [i, layer] of layers.entries()) {
       for (const [name, handle] of Object.entries(layer)) all[`layers.${i}.${name}`] = handle;

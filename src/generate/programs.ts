@@ -8,10 +8,12 @@ import {
   type Value,
 } from '../graph/index.ts';
 import type { StoredTensor } from '../io/stored.ts';
-import type { ModelConfig } from '../model/config.ts';
-import { type Linear, llamaLayer, llamaModules } from '../model/llama.ts';
+import type { Attend, Linear, OuterName } from '../model/architecture.ts';
+import { decoderLayer, embedded, finalNorm, linearModules, outerTensors } from '../model/architectures.ts';
+import type { LayerKind, ModelConfig } from '../model/config.ts';
 import { baseLinear, type LoraModule, loraLinear } from '../model/lora.ts';
-import { EMBED, HEAD, layerTensor } from '../model/names.ts';
+import { layerTensor } from '../model/names.ts';
+import { rotate, rotationInputs } from '../model/rope.ts';
 
 /** Sizes that a program is made for. */
 export interface ProgramShape {
@@ -41,10 +43,9 @@ export interface WeightSource {
 /** Float32 weights as inputs in the layout of Hugging Face. */
 export function inputWeights(config: ModelConfig): WeightSource {
   const { vocabSize, hiddenSize, tiedEmbeddings } = config;
-  const modules = llamaModules(config);
   return {
     embed: (g, ids) => g.gather(g.input('embed', [vocabSize, hiddenSize]), ids),
-    linear: (g) => baseLinear(g, modules),
+    linear: (g, layer) => baseLinear(g, linearModules(config, layer)),
     head: (g, hidden) =>
       g.matMul(hidden, g.input(tiedEmbeddings ? 'embed' : 'head', [vocabSize, hiddenSize]), { transB: true }),
   };
@@ -59,14 +60,16 @@ export function storedWeights(config: ModelConfig, tensors: ReadonlyMap<string, 
     if (tensor === undefined) throw new Error(`internal: no tensor ${name}`);
     return tensor;
   };
+  const outer = (name: OuterName) => outerTensors(config).find((tensor) => tensor.name === name)?.hf ?? name;
   return {
     overrides: (g) => ({ silu: g.siluFast }),
-    embed: (g, ids) => g.quantizedRows(ids, { tensors: [stored(EMBED)] }),
+    embed: (g, ids) => g.quantizedRows(ids, { tensors: [stored(outer('embed'))] }),
     linear: (g, layer) => (module, x) => {
-      const members = (GROUPS.find((group) => group.includes(module)) ?? [module]).map((member) => ({
-        member,
-        tensor: stored(layerTensor(layer, `${member}.weight`)),
-      }));
+      const modules = linearModules(config, layer);
+      const { reads } = modules.find((m) => m.module === module)!;
+      const members = modules
+        .filter((m) => m.reads === reads)
+        .map(({ module: member }) => ({ member, tensor: stored(layerTensor(config, layer, `${member}.weight`)) }));
       const alike = members.every((m) => m.tensor.type === members[0]!.tensor.type);
       const joint = alike ? members : members.filter((m) => m.member === module);
       const y = g.quantizedLinear(x, { tensors: joint.map((m) => m.tensor) });
@@ -77,15 +80,10 @@ export function storedWeights(config: ModelConfig, tensors: ReadonlyMap<string, 
       }
       throw new Error(`internal: ${module} is not in its group`);
     },
-    head: (g, hidden) => g.quantizedLinear(hidden, { tensors: [stored(config.tiedEmbeddings ? EMBED : HEAD)] }),
+    head: (g, hidden) =>
+      g.quantizedLinear(hidden, { tensors: [stored(outer(config.tiedEmbeddings ? 'embed' : 'head'))] }),
   };
 }
-
-/** Modules that read the same x. */
-const GROUPS: readonly (readonly string[])[] = [
-  ['self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj'],
-  ['mlp.gate_proj', 'mlp.up_proj'],
-];
 
 /**
  * The whole decoder over new tokens and a cache. Inputs: `ids` [N], `positions` [N], `last` [B], `total` [1], `cos` and `sin` [C, K/2] of all
@@ -101,84 +99,85 @@ export function decoderProgram(
   const { rows, length } = shape;
   const tokens = rows * length;
   const g = createBuilder();
-  const rotation = rotationOf(g, config, shape);
+  const positions = () => g.input('positions', [tokens], 'i32');
 
   const outputs: Record<string, Value> = {};
-  let x_ND = weights.embed(g, g.input('ids', [tokens], 'i32'));
+  let x_ND = embedded(g, config, weights.embed(g, g.input('ids', [tokens], 'i32')), positions);
   for (let layer = 0; layer < config.layers; layer++) {
     const own: Builder = {
       ...g,
       ...weights.overrides?.(g),
-      ...rotation.overrides,
-      input: (name, ...type) => rotation.inputs[name] ?? g.input(`layers.${layer}.${name}`, ...type),
+      input: (name, ...type) => g.input(`layers.${layer}.${name}`, ...type),
     };
-    const adaptedHere = adapted?.[layer] ?? new Map<string, LoraModule>();
-    const linear = loraLinear(own, llamaModules(config), {
-      adapted: adaptedHere,
+    const linear = loraLinear(own, linearModules(config, layer), {
+      adapted: adapted?.[layer] ?? new Map<string, LoraModule>(),
       dropout: false,
       base: weights.linear(own, layer),
     });
-    x_ND = llamaLayer(own, x_ND, {
+    x_ND = decoderLayer(own, x_ND, {
       config,
+      layer,
       layout: { tokens, rows, length, dense: true },
       linear,
-      attend: (qkv) => attendCached(g, qkv, { config, shape, layer, outputs, rotary: rotation.rotary }),
+      attend: attendCached(g, { config, shape, layer, outputs, positions }),
     });
   }
   const wanted = length === 1 ? x_ND : g.gather(x_ND, g.input('pick', [rows], 'i32'));
-  const normed = g.rmsNorm(wanted, g.input('norm', [config.hiddenSize]), config.rmsNormEps);
-  const logits = weights.head(g, normed);
+  const logits = weights.head(g, finalNorm(g, config, wanted));
   return finishGraph(g, { ...(shape.output === 'logits' ? { logits } : { greedy: g.argMax(logits) }), ...outputs });
 }
 
-/** How q and k are turned: by the attention itself where it can (heads of a multiple of 16), else before it. */
-function rotationOf(
-  g: Builder,
-  config: ModelConfig,
-  { rows, length, capacity }: ProgramShape,
-): {
-  readonly rotary: CachedAttention['rotary'];
-  readonly overrides: Partial<Builder>;
-  readonly inputs: Readonly<Record<string, Value>>;
-} {
-  const half = config.headDim / 2;
-  const cos = g.input('cos', [capacity, half]);
-  const sin = g.input('sin', [capacity, half]);
-  if (config.headDim % 16 === 0) return { rotary: { cos, sin }, overrides: { rope: (x) => x }, inputs: { cos, sin } };
-  const positions = g.input('positions', [rows * length], 'i32');
-  const inputs = { cos: g.gather(cos, positions), sin: g.gather(sin, positions) };
-  return { rotary: undefined, overrides: {}, inputs };
-}
-
+/** Attention over the cache. q and k are turned by the operator itself where it can (whole heads of a multiple of 16), else before it. */
 function attendCached(
   g: Builder,
-  { q, k, v }: { readonly q: Value; readonly k: Value; readonly v: Value },
   at: {
     readonly config: ModelConfig;
     readonly shape: ProgramShape;
     readonly layer: number;
     readonly outputs: Record<string, Value>;
-    readonly rotary: CachedAttention['rotary'];
+    readonly positions: () => Value;
   },
-): Value {
-  const { heads, kvHeads, headDim } = at.config;
-  const { rows, length, capacity } = at.shape;
+): Attend {
+  const { config, shape, layer, outputs } = at;
+  const { heads, kvHeads, headDim, rotaryDim, attentionScale: scale } = config;
+  const { rows, length, capacity } = shape;
   const cache = [rows, kvHeads, capacity, headDim];
   const grid = (x: Value) => g.reshape(x, [rows, length, x.shape[1]!]);
-  const { attended, keys, values } = g.cachedAttention(
-    {
-      q: grid(q),
-      k: grid(k),
-      v: grid(v),
-      keys: g.input(`keys.${at.layer}`, cache),
-      values: g.input(`values.${at.layer}`, cache),
-      last: g.input('last', [rows], 'i32'),
-      total: g.input('total', [1], 'i32'),
-      rotary: at.rotary,
-    },
-    { heads, kvHeads },
-  );
-  at.outputs[`keys.${at.layer}.next`] = keys;
-  at.outputs[`values.${at.layer}.next`] = values;
-  return g.reshape(attended, [rows * length, heads * headDim]);
+  return ({ q, k, v }, kind) => {
+    const tables = rotationOf(g, config, kind, capacity);
+    const isInside = headDim % 16 === 0 && rotaryDim === headDim;
+    const turned = (x: Value) => {
+      if (tables === undefined || isInside) return x;
+      const [cos, sin] = [g.gather(tables.cos, at.positions()), g.gather(tables.sin, at.positions())];
+      return rotate(g, x, headDim, { cos, sin });
+    };
+    const { attended, keys, values } = g.cachedAttention(
+      {
+        q: grid(turned(q)),
+        k: grid(turned(k)),
+        v: grid(v),
+        keys: g.input(`keys.${layer}`, cache),
+        values: g.input(`values.${layer}`, cache),
+        last: g.input('last', [rows], 'i32'),
+        total: g.input('total', [1], 'i32'),
+        rotary: isInside ? tables : undefined,
+      },
+      { heads, kvHeads, scale, window: kind.window < capacity ? kind.window : 0 },
+    );
+    outputs[`keys.${layer}.next`] = keys;
+    outputs[`values.${layer}.next`] = values;
+    return g.reshape(attended, [rows * length, heads * headDim]);
+  };
+}
+
+/** The tables of positions 0 to C-1 by which a layer's q and k are turned; undefined where they are not. */
+function rotationOf(
+  g: Builder,
+  { rotaryDim }: ModelConfig,
+  { rope }: LayerKind,
+  capacity: number,
+): CachedAttention['rotary'] {
+  if (rope === 'none') return undefined;
+  const names = rotationInputs(rope);
+  return { cos: g.input(names.cos, [capacity, rotaryDim / 2]), sin: g.input(names.sin, [capacity, rotaryDim / 2]) };
 }

@@ -56,7 +56,11 @@ export interface Builder {
   gather(data: Value, index: Value): Value;
   scatterAdd(data: Value, index: Value, rows: Value): Value;
   permuteRows(x: Value, move: RowMove): Value;
-  cachedAttention(inputs: CachedAttention, attrs: { heads: number; kvHeads: number }): CachedAttentionResult;
+  /** `scale` is 1 / sqrt(K) and `window` 0 (none) unless said otherwise. */
+  cachedAttention(
+    inputs: CachedAttention,
+    attrs: { heads: number; kvHeads: number; scale?: number; window?: number },
+  ): CachedAttentionResult;
   quantizedLinear(x: Value, matrix: StoredMatrix): Value;
   quantizedRows(index: Value, matrix: StoredMatrix): Value;
 }
@@ -141,9 +145,12 @@ export function createBuilder(): Builder {
     permuteRows: (x, m) => push('permuteRows', [x, m.index, m.valid, m.inverse, m.inverseValid], {}),
     quantizedLinear: (x, matrix) => push('quantizedLinear', [x], matrix),
     quantizedRows: (index, matrix) => push('quantizedRows', [index], matrix),
-    cachedAttention: ({ q, k, v, keys, values, last, total, rotary }, attrs) => {
+    cachedAttention: (
+      { q, k, v, keys, values, last, total, rotary },
+      { heads, kvHeads, scale = (q.shape[2]! / heads) ** -0.5, window = 0 },
+    ) => {
       const tables = rotary === undefined ? [] : [rotary.cos, rotary.sin];
-      const { kvHeads } = attrs;
+      const attrs = { heads, kvHeads, scale, window };
       const attended = push('cachedAttention', [q, k, v, keys, values, last, total, ...tables], attrs);
       return {
         attended,

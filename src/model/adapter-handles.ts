@@ -4,6 +4,7 @@ import { fillUniform } from '../math/random.ts';
 import { f32, sizeOf } from '../tensor/tensor.ts';
 import type { AdapterSpec } from './adapter.ts';
 import type { ModelConfig } from './config.ts';
+import { layerOfTensor } from './names.ts';
 import { adapterTensors } from './peft.ts';
 
 /** An adapter in an engine. Layer records are keyed by the input names of the layer programs. */
@@ -13,10 +14,13 @@ export interface AdapterHandles {
 }
 
 /** `base_model.model.model.layers.3.mlp.up_proj.lora_A.weight` to layer 3, `mlp.up_proj.lora_A.weight`. */
-export function adapterInput(peftTensor: string): { readonly layer: number; readonly input: string } {
-  const match = /^base_model\.model\.model\.layers\.(\d+)\.(.+)$/.exec(peftTensor);
-  if (match === null) throw new Error(`internal: ${peftTensor} is no adapter tensor`);
-  return { layer: Number(match[1]), input: match[2]! };
+export function adapterInput(
+  config: ModelConfig,
+  peftTensor: string,
+): { readonly layer: number; readonly input: string } {
+  const place = layerOfTensor(config, peftTensor.replace(/^base_model\.model\./, ''));
+  if (place === undefined) throw new Error(`internal: ${peftTensor} is no adapter tensor`);
+  return { layer: place.layer, input: place.name };
 }
 
 /** Loads the tensors of an adapter file. */
@@ -52,7 +56,7 @@ function placeAdapter(
 ): AdapterHandles {
   const layers: Record<string, Handle>[] = spec.modules.map(() => ({}));
   for (const [name, shape] of adapterTensors(config, spec)) {
-    const { layer, input } = adapterInput(name);
+    const { layer, input } = adapterInput(config, name);
     layers[layer]![input] = upload(name, shape);
   }
   return { spec, layers };

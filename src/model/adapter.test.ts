@@ -1,22 +1,21 @@
 import { describe, expect, test } from 'vitest';
 import { type AdapterRequest, parseLayers, resolveAdapter } from './adapter.ts';
-import type { ModelConfig } from './config.ts';
+import { parseHfConfig } from './config.ts';
 
-const MODEL: ModelConfig = {
-  modelType: 'llama',
-  hiddenSize: 32,
-  intermediateSize: 64,
-  layers: 4,
-  heads: 4,
-  kvHeads: 2,
-  headDim: 8,
-  rmsNormEps: 1e-5,
-  rope: { theta: 10_000, scaling: { kind: 'none' } },
-  vocabSize: 96,
-  tiedEmbeddings: true,
-  maxPositions: 64,
-  eosIds: [],
-};
+const MODEL = parseHfConfig(
+  {
+    model_type: 'llama',
+    hidden_size: 32,
+    intermediate_size: 64,
+    num_hidden_layers: 4,
+    num_attention_heads: 4,
+    num_key_value_heads: 2,
+    vocab_size: 96,
+    tie_word_embeddings: true,
+    max_position_embeddings: 64,
+  },
+  'config.json',
+);
 const resolve = (request: Partial<AdapterRequest>) =>
   resolveAdapter(MODEL, { rank: 8, alpha: 16, dropout: 0, targets: 'all-linear', ...request });
 const names = (request: Partial<AdapterRequest>) =>

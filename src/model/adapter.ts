@@ -1,10 +1,12 @@
 import { TunesmithError } from '../errors/index.ts';
-import type { ModelConfig } from './config.ts';
-import { llamaModules } from './llama.ts';
+import { linearModules } from './architectures.ts';
+import type { ModelConfig, ModelType } from './config.ts';
 import type { LoraModule } from './lora.ts';
+import { layerTensor } from './names.ts';
 
 /** A LoRA adapter's settings, resolved against a model. */
 export interface AdapterSpec {
+  readonly modelType: ModelType;
   readonly rank: number;
   readonly alpha: number;
   /** Scale alpha / sqrt(rank) instead of alpha / rank (arXiv:2312.03732). */
@@ -43,8 +45,8 @@ export function resolveAdapter(config: ModelConfig, request: AdapterRequest): Ad
   const modules = Array.from({ length: config.layers }, (_, layer) => {
     const adapted = new Map<string, LoraModule>();
     if (chosen !== undefined && !chosen.has(layer)) return adapted;
-    for (const { module } of llamaModules(config)) {
-      const name = fullName(layer, module);
+    for (const { module } of linearModules(config, layer)) {
+      const name = layerTensor(config, layer, module);
       if (!matches(name)) continue;
       const rank = patternValue(request.rankPattern, name) ?? request.rank;
       const alpha = patternValue(request.alphaPattern, name) ?? request.alpha;
@@ -55,18 +57,31 @@ export function resolveAdapter(config: ModelConfig, request: AdapterRequest): Ad
   if (modules.every((m) => m.size === 0)) {
     throw new TunesmithError('ADAPTER_TARGETS', {
       message: `targets ${JSON.stringify(request.targets)} match no linear module in the chosen layers.`,
-      fix: `use all-linear or names among ${llamaModules(config)
-        .map((m) => m.module.split('.')[1])
-        .join(', ')}`,
+      fix: `use all-linear or names among ${shortNames(config)}`,
     });
   }
   const { rank, alpha, dropout, targets, layers } = request;
-  return { rank, alpha, dropout, targets, layers, rsLora: request.rsLora === true, modules };
+  return {
+    modelType: config.modelType,
+    rank,
+    alpha,
+    dropout,
+    targets,
+    layers,
+    rsLora: request.rsLora === true,
+    modules,
+  };
 }
 
-/** `model.layers.0.self_attn.q_proj` */
-export function fullName(layer: number, module: string): string {
-  return `model.layers.${layer}.${module}`;
+/** Full names of all linear modules: `model.layers.0.self_attn.q_proj`. */
+function moduleNames(config: ModelConfig): string[] {
+  return Array.from({ length: config.layers }, (_, layer) =>
+    linearModules(config, layer).map(({ module }) => layerTensor(config, layer, module)),
+  ).flat();
+}
+
+function shortNames(config: ModelConfig): string {
+  return [...new Set(moduleNames(config).map((name) => name.split('.').at(-1)))].join(', ');
 }
 
 function matcher(config: ModelConfig, targets: string | readonly string[]): (name: string) => boolean {
@@ -76,16 +91,12 @@ function matcher(config: ModelConfig, targets: string | readonly string[]): (nam
     return (name) => pattern.test(name);
   }
   const names = typeof targets === 'string' ? targets.split(',').map((t) => t.trim()) : targets;
-  const all = llamaModules(config).flatMap((m) =>
-    Array.from({ length: config.layers }, (_, l) => fullName(l, m.module)),
-  );
+  const all = moduleNames(config);
   for (const target of names) {
     if (!all.some((name) => isSuffix(target, name))) {
       throw new TunesmithError('ADAPTER_TARGETS', {
         message: `target "${target}" is not a linear module of the model.`,
-        fix: `use all-linear or names among ${llamaModules(config)
-          .map((m) => m.module.split('.')[1])
-          .join(', ')}`,
+        fix: `use all-linear or names among ${shortNames(config)}`,
       });
     }
   }

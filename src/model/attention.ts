@@ -1,6 +1,7 @@
 // Shape legend: N tokens of a micro-batch, R rows, L grid length, H query heads, G key/value heads, Q = H / G, K head width
 import type { Builder, RowMove, Value } from '../graph/index.ts';
-import type { ModelConfig } from './config.ts';
+import type { LayerKind, ModelConfig } from './config.ts';
+import { rotate, rotationInputs } from './rope.ts';
 
 /**
  * How the tokens of a micro-batch stand in rows. Linear layers see N tokens without padding; attention sees a grid of R rows of
@@ -16,19 +17,44 @@ export interface Layout {
 /** Queries of one block: longer rows are computed in blocks that skip the keys which the mask hides. */
 const QUERY_BLOCK = 128;
 
+/** What attention computes on. */
+export interface QueryKeyValue {
+  readonly q: Value;
+  readonly k: Value;
+  readonly v: Value;
+}
+
+/** Attention within the rows of a layout: turns q and k as the layer's kind says, with the tables of its inputs, then {@link attention}. */
+export function rotatedAttention(
+  g: Builder,
+  { q, k, v }: QueryKeyValue,
+  config: ModelConfig,
+  kind: LayerKind,
+  layout: Layout,
+): Value {
+  const window = { window: kind.window };
+  if (kind.rope === 'none') return attention(g, { q, k, v }, config, layout, window);
+  const names = rotationInputs(kind.rope);
+  const shape = [layout.tokens, config.rotaryDim / 2];
+  const tables = { cos: g.input(names.cos, shape), sin: g.input(names.sin, shape) };
+  const turn = (x: Value) => rotate(g, x, config.headDim, tables);
+  return attention(g, { q: turn(q), k: turn(k), v }, config, layout, window);
+}
+
 /**
  * Causal attention with grouped key/value heads (Ainslie et al. 2023, arXiv:2305.13245). q [N, H*K], k and v [N, G*K]; returns [N, H*K].
- * `queryBlock` changes the order of work, not the result.
+ * With a `window` a query sees so many tokens, itself included (Beltagy et al. 2020, arXiv:2004.05150). `queryBlock` changes the order of work, not the
+ * result.
  */
 export function attention(
   g: Builder,
-  { q, k, v }: { readonly q: Value; readonly k: Value; readonly v: Value },
-  config: Pick<ModelConfig, 'heads' | 'kvHeads' | 'headDim'>,
+  { q, k, v }: QueryKeyValue,
+  config: Pick<ModelConfig, 'heads' | 'kvHeads' | 'headDim' | 'attentionScale'>,
   layout: Layout,
-  queryBlock = QUERY_BLOCK,
+  { window = 0, queryBlock = QUERY_BLOCK }: { readonly window?: number; readonly queryBlock?: number } = {},
 ): Value {
   const { rows, length } = layout;
-  const { heads, kvHeads, headDim } = config;
+  const { heads, kvHeads, headDim, attentionScale: alpha } = config;
   const group = heads / kvHeads;
   const toGrid = layout.dense ? undefined : gridInputs(g, layout);
   const grid = (x: Value) => (toGrid === undefined ? x : g.permuteRows(x, toGrid));
@@ -43,12 +69,13 @@ export function attention(
     const end = Math.min(start + queryBlock, length);
     const queries = end - start;
     const block = g.reshape(g.slice(q_RGQLK, { axis: 3, start, end }), [rows, kvHeads, group * queries, headDim]);
-    const keys = g.slice(k_RGLK, { axis: 2, start: 0, end });
-    const values = g.slice(v_RGLK, { axis: 2, start: 0, end });
-    const scores = g.matMul(block, keys, { transB: true, alpha: headDim ** -0.5 });
+    const first = window < length && window > 0 ? Math.max(0, start - window + 1) : 0;
+    const keys = g.slice(k_RGLK, { axis: 2, start: first, end });
+    const values = g.slice(v_RGLK, { axis: 2, start: first, end });
+    const scores = g.matMul(block, keys, { transB: true, alpha });
     const masked = g.add(
-      g.reshape(scores, [rows, kvHeads, group, queries, end]),
-      g.causalMask({ queries, keys: end, offset: start, window: 0 }),
+      g.reshape(scores, [rows, kvHeads, group, queries, end - first]),
+      g.causalMask({ queries, keys: end - first, offset: start - first, window: window < length ? window : 0 }),
     );
     const weights = g.reshape(g.softmax(masked), [rows, kvHeads, group * queries, end]);
     blocks.push(g.reshape(g.matMul(weights, values), [rows, kvHeads, group, queries, headDim]));

@@ -1,24 +1,23 @@
 import type { Engine, Handle } from '../engine/index.ts';
 import type { StoredTensor } from '../io/index.ts';
+import { layerVectors, linearModules, outerTensors } from './architectures.ts';
 import type { ModelConfig } from './config.ts';
-import { LLAMA_NORMS, llamaModules } from './llama.ts';
-import { EMBED, FINAL_NORM, HEAD, layerTensor } from './names.ts';
+import { layerTensor } from './names.ts';
 
 /** The weights of a model in an engine. Layer records are keyed by the input names of the layer programs. */
 export interface BaseHandles {
   readonly config: ModelConfig;
-  /** [V, D] */
-  readonly embed: Handle;
-  /** [D] */
-  readonly norm: Handle;
-  /** [V, D]; the embedding itself where the two are tied. */
-  readonly head: Handle;
+  /** By {@link OuterName}; of tied embeddings `head` is the same handle as `embed`. */
+  readonly outer: Readonly<Record<string, Handle>>;
   readonly layers: readonly Readonly<Record<string, Handle>>[];
 }
 
 /** Names of a layer's weights, as its programs call them. */
-export function layerWeightNames(config: ModelConfig): string[] {
-  return [...LLAMA_NORMS.map((norm) => `${norm}.weight`), ...llamaModules(config).map((m) => `${m.module}.weight`)];
+export function layerWeightNames(config: ModelConfig, layer: number): string[] {
+  return [
+    ...layerVectors(config, layer).map(({ name }) => name),
+    ...linearModules(config, layer).map((m) => `${m.module}.weight`),
+  ];
 }
 
 /** Queues the loading of all weights, widened to float32. The engine's process reads the files itself. */
@@ -36,9 +35,9 @@ export function uploadBase(
 
 /** Loads all weights by their Hugging Face names, from wherever they come. */
 export function placeBase(config: ModelConfig, upload: (name: string) => Handle): BaseHandles {
-  const embed = upload(EMBED);
+  const outer = Object.fromEntries(outerTensors(config).map(({ name, hf }) => [name, upload(hf)]));
   const layers = Array.from({ length: config.layers }, (_, layer) =>
-    Object.fromEntries(layerWeightNames(config).map((name) => [name, upload(layerTensor(layer, name))])),
+    Object.fromEntries(layerWeightNames(config, layer).map((name) => [name, upload(layerTensor(config, layer, name))])),
   );
-  return { config, embed, norm: upload(FINAL_NORM), head: config.tiedEmbeddings ? embed : upload(HEAD), layers };
+  return { config, outer: { head: outer.embed!, ...outer }, layers };
 }

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { fileExists, readBytes, type TensorToWrite, writeAtomic, writeSafetensors } from '../io/index.ts';
 import { chatTemplateFromGguf, tokenizerJsonFromGguf } from '../text/tokenizer-gguf.ts';
-import type { ModelConfig } from './config.ts';
+import { architectureOf } from './architectures.ts';
+import type { Activation, ModelConfig } from './config.ts';
 import type { ModelSource } from './source.ts';
 
 /** Files of a Hugging Face folder that go with a tuned model unchanged. */
@@ -38,8 +39,9 @@ function writeJson(path: string, value: unknown): void {
 
 /** config.json in the spelling that every version of transformers reads. */
 export function hfConfig(c: ModelConfig): Record<string, unknown> {
+  const { className, write } = architectureOf(c);
   return {
-    architectures: [c.modelType === 'llama' ? 'LlamaForCausalLM' : 'MistralForCausalLM'],
+    architectures: [className],
     model_type: c.modelType,
     hidden_size: c.hiddenSize,
     intermediate_size: c.intermediateSize,
@@ -47,8 +49,8 @@ export function hfConfig(c: ModelConfig): Record<string, unknown> {
     num_attention_heads: c.heads,
     num_key_value_heads: c.kvHeads,
     head_dim: c.headDim,
-    hidden_act: 'silu',
-    rms_norm_eps: c.rmsNormEps,
+    hidden_act: HF_ACTIVATIONS[c.activation],
+    rms_norm_eps: c.normEps,
     rope_theta: c.rope.theta,
     rope_scaling: hfScaling(c.rope.scaling),
     vocab_size: c.vocabSize,
@@ -56,8 +58,11 @@ export function hfConfig(c: ModelConfig): Record<string, unknown> {
     max_position_embeddings: c.maxPositions,
     eos_token_id: c.eosIds.length === 1 ? c.eosIds[0] : c.eosIds,
     torch_dtype: 'float32',
+    ...write(c),
   };
 }
+
+const HF_ACTIVATIONS: Readonly<Record<Activation, string>> = { silu: 'silu', geluTanh: 'gelu_pytorch_tanh' };
 
 function hfScaling(scaling: ModelConfig['rope']['scaling']): Record<string, unknown> | null {
   switch (scaling.kind) {
@@ -79,7 +84,7 @@ function hfScaling(scaling: ModelConfig['rope']['scaling']): Record<string, unkn
         rope_type: 'longrope',
         short_factor: scaling.factors,
         long_factor: scaling.factors,
-        attention_factor: 1,
+        attention_factor: scaling.attentionFactor,
       };
     default:
       return scaling satisfies never;

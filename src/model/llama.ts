@@ -1,67 +1,55 @@
-// Shape legend: N tokens of a micro-batch, D model width, F feed-forward width, H query heads, G key/value heads, K head width
-import type { Builder, Value } from '../graph/index.ts';
-import { attention, type Layout } from './attention.ts';
+import type { Architecture, NamePairs, OuterTensor } from './architecture.ts';
 import type { ModelConfig } from './config.ts';
+import { everyLayer, parseDecoder } from './config-reader.ts';
+import { attentionModules, mlpModules, preNormLayer, selfAttention, widthNorm } from './layer.ts';
 
-/** A linear layer of a decoder layer by its module name, such as `self_attn.q_proj`: x [N, in] to [N, out]. */
-export type Linear = (module: string, x: Value) => Value;
+/** Names that most decoders share. */
+export const DECODER_NAMES: NamePairs = [
+  ['attn_norm', 'input_layernorm'],
+  ['attn_q', 'self_attn.q_proj'],
+  ['attn_k', 'self_attn.k_proj'],
+  ['attn_v', 'self_attn.v_proj'],
+  ['attn_output', 'self_attn.o_proj'],
+  ['ffn_norm', 'post_attention_layernorm'],
+  ['ffn_gate', 'mlp.gate_proj'],
+  ['ffn_up', 'mlp.up_proj'],
+  ['ffn_down', 'mlp.down_proj'],
+];
 
-/** A linear module: its name within the layer and its size. */
-export interface LinearModule {
-  readonly module: string;
-  readonly out: number;
-  readonly in: number;
-}
-
-/** The linear modules of one decoder layer in the order of their use. */
-export function llamaModules(c: ModelConfig): readonly LinearModule[] {
-  const attentionWidth = c.heads * c.headDim;
-  const kvWidth = c.kvHeads * c.headDim;
+/** Embedding, final norm and head as most decoders have them. */
+export function decoderOuter(c: ModelConfig): readonly OuterTensor[] {
+  const shape = [c.vocabSize, c.hiddenSize];
+  const head: OuterTensor = { name: 'head', hf: 'lm_head.weight', gguf: 'output.weight', shape };
   return [
-    { module: 'self_attn.q_proj', out: attentionWidth, in: c.hiddenSize },
-    { module: 'self_attn.k_proj', out: kvWidth, in: c.hiddenSize },
-    { module: 'self_attn.v_proj', out: kvWidth, in: c.hiddenSize },
-    { module: 'self_attn.o_proj', out: c.hiddenSize, in: attentionWidth },
-    { module: 'mlp.gate_proj', out: c.intermediateSize, in: c.hiddenSize },
-    { module: 'mlp.up_proj', out: c.intermediateSize, in: c.hiddenSize },
-    { module: 'mlp.down_proj', out: c.hiddenSize, in: c.intermediateSize },
+    { name: 'embed', hf: 'model.embed_tokens.weight', gguf: 'token_embd.weight', shape },
+    { name: 'norm', hf: 'model.norm.weight', gguf: 'output_norm.weight', shape: [c.hiddenSize] },
+    ...(c.tiedEmbeddings ? [] : [head]),
   ];
 }
 
-/** The vectors of one decoder layer. */
-export const LLAMA_NORMS = ['input_layernorm', 'post_attention_layernorm'] as const;
-
-/** Attention of one layer: rotated q [N, H*K] and k [N, G*K], v [N, G*K] to [N, H*K]. */
-export type Attend = (qkv: { readonly q: Value; readonly k: Value; readonly v: Value }) => Value;
-
-/**
- * One decoder layer of the Llama family (Touvron et al. 2023, arXiv:2307.09288): x [N, D] to [N, D].
- *
- * @param attend within the rows of the layout, if not given
- */
-export function llamaLayer(
-  g: Builder,
-  x_ND: Value,
-  {
-    config,
-    layout,
-    linear,
-    attend = (qkv) => attention(g, qkv, config, layout),
-  }: { readonly config: ModelConfig; readonly layout: Layout; readonly linear: Linear; readonly attend?: Attend },
-): Value {
-  const { hiddenSize, rmsNormEps, headDim } = config;
-  const norm = (name: (typeof LLAMA_NORMS)[number], x: Value) =>
-    g.rmsNorm(x, g.input(`${name}.weight`, [hiddenSize]), rmsNormEps);
-  const cos_NK = g.input('cos', [layout.tokens, headDim / 2]);
-  const sin_NK = g.input('sin', [layout.tokens, headDim / 2]);
-
-  const h_ND = norm('input_layernorm', x_ND);
-  const q = g.rope(linear('self_attn.q_proj', h_ND), cos_NK, sin_NK);
-  const k = g.rope(linear('self_attn.k_proj', h_ND), cos_NK, sin_NK);
-  const v = linear('self_attn.v_proj', h_ND);
-  const attended_ND = g.add(x_ND, linear('self_attn.o_proj', attend({ q, k, v })));
-
-  const m_ND = norm('post_attention_layernorm', attended_ND);
-  const act_NF = g.mul(g.silu(linear('mlp.gate_proj', m_ND)), linear('mlp.up_proj', m_ND));
-  return g.add(attended_ND, linear('mlp.down_proj', act_NF));
-}
+/** Llama 1 to 3.x and all that is built like it (Touvron et al. 2023, arXiv:2307.09288): norms before, gated SiLU, rotary positions. */
+export const llama: Architecture = {
+  modelType: 'llama',
+  className: 'LlamaForCausalLM',
+  parse: (r) => ({
+    ...parseDecoder(r, 'llama'),
+    biases: { qkv: r.flag('attention_bias'), output: r.flag('attention_bias'), mlp: r.flag('mlp_bias') },
+  }),
+  write: (c) => ({ attention_bias: c.biases.qkv, mlp_bias: c.biases.mlp }),
+  gguf: {
+    architecture: 'llama',
+    isPermuted: true,
+    normOffset: 0,
+    parse: (r, common) => ({
+      ...common,
+      layerKinds: everyLayer(common.layers, { rope: 'global', window: r.number('attention.sliding_window', 0) }),
+    }),
+  },
+  layersPrefix: 'model.layers',
+  names: DECODER_NAMES,
+  outer: decoderOuter,
+  modules: (c) => [...attentionModules(c), ...mlpModules(c)],
+  norms: (c) => [widthNorm('input_layernorm', c), widthNorm('post_attention_layernorm', c)],
+  layer: (build, x_ND) => preNormLayer(build, x_ND, (h_ND) => selfAttention(build, h_ND)),
+  finalNorm: (g, c, x) => g.rmsNorm(x, g.input('norm', [c.hiddenSize]), c.normEps),
+};

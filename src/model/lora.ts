@@ -1,6 +1,6 @@
 // Shape legend: N tokens, R LoRA rank
 import type { Builder } from '../graph/index.ts';
-import type { Linear, LinearModule } from './llama.ts';
+import type { Linear, LinearModule } from './architecture.ts';
 
 /** One adapted linear module of a layer; scale is alpha / rank (or alpha / sqrt(rank) for rsLoRA, arXiv:2312.03732). */
 export interface LoraModule {

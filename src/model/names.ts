@@ -1,47 +1,48 @@
-import { LLAMA_NORMS } from './llama.ts';
+import type { Architecture } from './architecture.ts';
+import { architectureOf, outerTensors } from './architectures.ts';
+import type { ModelConfig } from './config.ts';
 
-/** GGUF tensor names of one decoder layer and their Hugging Face counterparts, both without the layer's prefix. */
-const LAYER_NAMES: readonly (readonly [gguf: string, hf: string])[] = [
-  ['attn_norm.weight', `${LLAMA_NORMS[0]}.weight`],
-  ['attn_q.weight', 'self_attn.q_proj.weight'],
-  ['attn_k.weight', 'self_attn.k_proj.weight'],
-  ['attn_v.weight', 'self_attn.v_proj.weight'],
-  ['attn_output.weight', 'self_attn.o_proj.weight'],
-  ['ffn_norm.weight', `${LLAMA_NORMS[1]}.weight`],
-  ['ffn_gate.weight', 'mlp.gate_proj.weight'],
-  ['ffn_up.weight', 'mlp.up_proj.weight'],
-  ['ffn_down.weight', 'mlp.down_proj.weight'],
-];
+type Named = Pick<ModelConfig, 'modelType'>;
 
-/** Tensors outside the layers. */
-const OUTER_NAMES: readonly (readonly [gguf: string, hf: string])[] = [
-  ['token_embd.weight', 'model.embed_tokens.weight'],
-  ['output_norm.weight', 'model.norm.weight'],
-  ['output.weight', 'lm_head.weight'],
-];
+/** Full Hugging Face name of a tensor or module of decoder layer `index`. */
+export function layerTensor(config: Named, index: number, name: string): string {
+  return `${architectureOf(config).layersPrefix}.${index}.${name}`;
+}
 
-/** The Hugging Face name of a GGUF tensor of the llama family; undefined for one that the model does not use. */
-export function hfName(gguf: string): string | undefined {
-  const layer = /^blk\.(\d+)\.(.+)$/.exec(gguf);
-  if (layer === null) return OUTER_NAMES.find(([name]) => name === gguf)?.[1];
-  const name = LAYER_NAMES.find(([own]) => own === layer[2])?.[1];
-  return name === undefined ? undefined : layerTensor(Number(layer[1]), name);
+/** The layer that a Hugging Face name belongs to, and its name within it; undefined for one outside the layers. */
+export function layerOfTensor(
+  config: Named,
+  hf: string,
+): { readonly layer: number; readonly name: string } | undefined {
+  const prefix = `${architectureOf(config).layersPrefix}.`;
+  if (!hf.startsWith(prefix)) return undefined;
+  const match = /^(\d+)\.(.+)$/.exec(hf.slice(prefix.length));
+  return match === null ? undefined : { layer: Number(match[1]), name: match[2]! };
+}
+
+/** `self_attn.q_proj.weight` to `self_attn.q_proj` and `.weight`. */
+function stemOf(name: string): readonly [stem: string, end: string] {
+  const end = /\.(?:weight|bias)$/.exec(name)?.[0] ?? '';
+  return [name.slice(0, name.length - end.length), end];
+}
+
+/** The name within its layer of a GGUF tensor such as `blk.0.attn_q.weight`; undefined for one that the model does not use. */
+export function hfLayerName(
+  { names }: Architecture,
+  gguf: string,
+): { readonly layer: number; readonly name: string } | undefined {
+  const match = /^blk\.(\d+)\.(.+)$/.exec(gguf);
+  if (match === null) return undefined;
+  const [stem, end] = stemOf(match[2]!);
+  const own = names.find(([name]) => name === stem)?.[1];
+  return own === undefined ? undefined : { layer: Number(match[1]), name: own + end };
 }
 
 /** The GGUF name of a tensor by its Hugging Face name; undefined for one that has none. */
-export function ggufName(hf: string): string | undefined {
-  const layer = /^model\.layers\.(\d+)\.(.+)$/.exec(hf);
-  if (layer === null) return OUTER_NAMES.find(([, name]) => name === hf)?.[0];
-  const name = LAYER_NAMES.find(([, own]) => own === layer[2])?.[0];
-  return name === undefined ? undefined : `blk.${layer[1]}.${name}`;
+export function ggufName(config: ModelConfig, hf: string): string | undefined {
+  const place = layerOfTensor(config, hf);
+  if (place === undefined) return outerTensors(config).find((tensor) => tensor.hf === hf)?.gguf;
+  const [stem, end] = stemOf(place.name);
+  const own = architectureOf(config).names.find(([, name]) => name === stem)?.[0];
+  return own === undefined ? undefined : `blk.${place.layer}.${own}${end}`;
 }
-
-/** Full Hugging Face name of a tensor of decoder layer `index`. */
-export function layerTensor(index: number, name: string): string {
-  return `model.layers.${index}.${name}`;
-}
-
-/** Names of the tensors outside the layers. */
-export const EMBED = 'model.embed_tokens.weight';
-export const FINAL_NORM = 'model.norm.weight';
-export const HEAD = 'lm_head.weight';

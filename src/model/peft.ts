@@ -10,9 +10,10 @@ import {
   writeSafetensors,
 } from '../io/index.ts';
 import type { Shape } from '../tensor/tensor.ts';
-import { type AdapterSpec, fullName, resolveAdapter } from './adapter.ts';
+import { type AdapterSpec, resolveAdapter } from './adapter.ts';
+import { linearModules } from './architectures.ts';
 import type { ModelConfig } from './config.ts';
-import { llamaModules } from './llama.ts';
+import { layerTensor } from './names.ts';
 
 /** Two tensors of one adapted module. */
 export type LoraPart = 'lora_A' | 'lora_B';
@@ -28,19 +29,19 @@ export interface PeftAdapter {
 }
 
 /** peft's name of an adapter tensor. */
-export function peftName(layer: number, module: string, part: LoraPart): string {
-  return `base_model.model.${fullName(layer, module)}.${part}.weight`;
+export function peftName(model: Pick<ModelConfig, 'modelType'>, layer: number, module: string, part: LoraPart): string {
+  return `base_model.model.${layerTensor(model, layer, module)}.${part}.weight`;
 }
 
 /** Every tensor of an adapter, by peft's name, in the order of layers and modules. */
 export function adapterTensors(config: ModelConfig, spec: AdapterSpec): Map<string, Shape> {
   const tensors = new Map<string, Shape>();
   for (const [layer, adapted] of spec.modules.entries()) {
-    for (const m of llamaModules(config)) {
+    for (const m of linearModules(config, layer)) {
       const lora = adapted.get(m.module);
       if (lora === undefined) continue;
-      tensors.set(peftName(layer, m.module, 'lora_A'), [lora.rank, m.in]);
-      tensors.set(peftName(layer, m.module, 'lora_B'), [m.out, lora.rank]);
+      tensors.set(peftName(config, layer, m.module, 'lora_A'), [lora.rank, m.in]);
+      tensors.set(peftName(config, layer, m.module, 'lora_B'), [m.out, lora.rank]);
     }
   }
   return tensors;
@@ -188,8 +189,8 @@ function adapterConfig(spec: AdapterSpec, origin: AdapterOrigin): Record<string,
   for (const [layer, adapted] of spec.modules.entries()) {
     for (const [module, { rank, scale }] of adapted) {
       const alpha = scale * (spec.rsLora ? Math.sqrt(rank) : rank);
-      if (rank !== spec.rank) rankPattern[fullName(layer, module)] = rank;
-      if (Math.abs(alpha - spec.alpha) > 1e-6 * spec.alpha) alphaPattern[fullName(layer, module)] = alpha;
+      if (rank !== spec.rank) rankPattern[layerTensor(spec, layer, module)] = rank;
+      if (Math.abs(alpha - spec.alpha) > 1e-6 * spec.alpha) alphaPattern[layerTensor(spec, layer, module)] = alpha;
     }
   }
   const isPattern =
@@ -228,6 +229,6 @@ function targetNames(spec: AdapterSpec): string[] {
   const uniform = chosen.length === layers && chosen.every(({ names }) => String(names) === String(first));
   const names = uniform
     ? first.map((module) => module.split('.').at(-1)!)
-    : chosen.flatMap(({ layer, names: modules }) => modules.map((module) => fullName(layer, module)));
+    : chosen.flatMap(({ layer, names: modules }) => modules.map((module) => layerTensor(spec, layer, module)));
   return names.sort();
 }

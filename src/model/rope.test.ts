@@ -15,13 +15,13 @@ describe('rotary tables', () => {
     const plain = inverseFrequencies({ theta: 500_000, scaling: { kind: 'none' } }, 16);
     const scaled = inverseFrequencies({ theta: 500_000, scaling: llama3 }, 16);
     const factors = [...plain].map((frequency, i) => frequency / scaled[i]!);
-    const again = inverseFrequencies({ theta: 500_000, scaling: { kind: 'factors', factors } }, 16);
+    const again = inverseFrequencies({ theta: 500_000, scaling: { kind: 'factors', factors, attentionFactor: 1 } }, 16);
     for (const [i, frequency] of again.entries()) expect(frequency).toBeCloseTo(scaled[i]!, 8);
   });
 
   test('turn nothing at position 0 and by one frequency at position 1', () => {
     const rope = { theta: 10_000, scaling: { kind: 'none' } } as const;
-    const { cos, sin } = ropeTables({ rope, headDim: 4 }, Int32Array.of(0, 1));
+    const { cos, sin } = ropeTables(rope, 4, Int32Array.of(0, 1));
     expect([...cos.subarray(0, 2), ...sin.subarray(0, 2)]).toEqual([1, 1, 0, 0]);
     expect(sin[2]).toBeCloseTo(Math.sin(1), 6);
   });

@@ -13,8 +13,9 @@ import {
   sha256File,
 } from '../io/index.ts';
 import type { TextFiles } from '../text/index.ts';
-import { type ModelConfig, parseGgufConfig, parseHfConfig } from './config.ts';
-import { EMBED, HEAD, hfName } from './names.ts';
+import type { Architecture } from './architecture.ts';
+import { ggufArchitecture, type ModelConfig, parseGgufConfig, parseHfConfig } from './config.ts';
+import { hfLayerName, layerTensor } from './names.ts';
 import { checkNoOthers, checkWeights } from './weights.ts';
 
 /** A model on disk: configuration, where each weight lies, and what its tokenizer and chat template are made from. */
@@ -79,30 +80,49 @@ function folderText(folder: string): TextFiles | undefined {
 
 function openGguf(path: string): ModelSource {
   const { metadata, tensors } = readGguf(path);
-  const heads = metadata['llama.attention.head_count'];
-  const kvHeads = metadata['llama.attention.head_count_kv'] ?? heads;
-  const byName = new Map<string, StoredTensor>();
-  for (const tensor of tensors) {
-    const name = hfName(tensor.name);
-    if (name === undefined && tensor.name.startsWith('blk.')) {
-      throw new TunesmithError('MODEL_UNSUPPORTED', {
-        file: path,
-        message: `tensor ${tensor.name} has no place in a llama model here.`,
-      });
-    }
-    if (name === undefined) continue;
-    const permutedHeads = name.endsWith('q_proj.weight') ? heads : name.endsWith('k_proj.weight') ? kvHeads : undefined;
-    byName.set(name, { ...tensor, ...(typeof permutedHeads === 'number' ? { permutedHeads } : {}) });
-  }
-  const ropeFactors = tensors.find((t) => t.name === 'rope_freqs.weight');
+  const architecture = ggufArchitecture(metadata, path);
+  const byGguf = new Map(tensors.map((t) => [t.name, t]));
+  const ropeFactors = tensors.find((t) => ROPE_FACTORS.includes(t.name));
   const facts = {
-    tiedEmbeddings: !byName.has(HEAD),
-    vocabSize: byName.get(EMBED)?.shape[0] ?? 0,
+    tiedEmbeddings: !byGguf.has('output.weight'),
+    vocabSize: byGguf.get('token_embd.weight')?.shape[0] ?? 0,
     ropeFactors: ropeFactors === undefined ? undefined : [...readStored(ropeFactors)],
   };
   const config = parseGgufConfig(metadata, facts, path);
+  const byName = new Map<string, StoredTensor>();
+  for (const tensor of tensors) {
+    if (!tensor.name.startsWith('blk.')) continue;
+    const place = hfLayerName(architecture, tensor.name);
+    if (place === undefined) {
+      const message = `tensor ${tensor.name} has no place in a ${config.modelType} model here.`;
+      throw new TunesmithError('MODEL_UNSUPPORTED', { file: path, message });
+    }
+    byName.set(layerTensor(config, place.layer, place.name), {
+      ...tensor,
+      ...ggufLayout(architecture, config, place.name),
+    });
+  }
+  for (const { hf, gguf } of architecture.outer(config)) {
+    const tensor = byGguf.get(gguf);
+    if (tensor !== undefined) byName.set(hf, { ...tensor, ...ggufLayout(architecture, config, hf) });
+  }
   checkWeights(config, byName, path);
+  checkNoOthers(config, byName.keys(), path);
   return { path, config, tensors: byName, text: { kind: 'gguf', metadata }, weightFiles: [path] };
+}
+
+/** Divisors of the rotation's frequencies: Llama 3.x, and LongRoPE for rows up to the length that the model first learned. */
+const ROPE_FACTORS = ['rope_freqs.weight', 'rope_factors_short.weight'];
+
+/** How llama.cpp's converter changed a tensor. */
+function ggufLayout(
+  { gguf }: Architecture,
+  { heads, kvHeads }: ModelConfig,
+  name: string,
+): Pick<StoredTensor, 'permutedHeads'> {
+  if (!gguf.isPermuted) return {};
+  if (/\bq_proj\.(?:weight|bias)$/.test(name)) return { permutedHeads: heads };
+  return /\bk_proj\.(?:weight|bias)$/.test(name) ? { permutedHeads: kvHeads } : {};
 }
 
 function objectOf(json: unknown, file: string): Readonly<Record<string, unknown>> {

@@ -1,21 +1,18 @@
 import { TunesmithError } from '../errors/index.ts';
 import type { StoredTensor } from '../io/index.ts';
 import type { Shape } from '../tensor/tensor.ts';
+import { architectureOf, layerVectors, linearModules, outerTensors } from './architectures.ts';
 import type { ModelConfig } from './config.ts';
-import { LLAMA_NORMS, llamaModules } from './llama.ts';
-import { EMBED, FINAL_NORM, HEAD, layerTensor } from './names.ts';
+import { layerTensor } from './names.ts';
 
 /** Every tensor that a model of this configuration has, by its Hugging Face name. */
 export function expectedTensors(config: ModelConfig): Map<string, Shape> {
-  const { hiddenSize, vocabSize } = config;
-  const expected = new Map<string, Shape>([
-    [EMBED, [vocabSize, hiddenSize]],
-    [FINAL_NORM, [hiddenSize]],
-  ]);
-  if (!config.tiedEmbeddings) expected.set(HEAD, [vocabSize, hiddenSize]);
+  const expected = new Map<string, Shape>(outerTensors(config).map(({ hf, shape }) => [hf, shape]));
   for (let layer = 0; layer < config.layers; layer++) {
-    for (const norm of LLAMA_NORMS) expected.set(layerTensor(layer, `${norm}.weight`), [hiddenSize]);
-    for (const m of llamaModules(config)) expected.set(layerTensor(layer, `${m.module}.weight`), [m.out, m.in]);
+    for (const { name, shape } of layerVectors(config, layer)) expected.set(layerTensor(config, layer, name), shape);
+    for (const m of linearModules(config, layer)) {
+      expected.set(layerTensor(config, layer, `${m.module}.weight`), [m.out, m.in]);
+    }
   }
   return expected;
 }
@@ -52,8 +49,9 @@ export function checkWeights(config: ModelConfig, tensors: ReadonlyMap<string, S
  */
 export function checkNoOthers(config: ModelConfig, names: Iterable<string>, file: string): void {
   const expected = expectedTensors(config);
+  const prefix = `${architectureOf(config).layersPrefix}.`;
   for (const name of names) {
-    if (!name.startsWith('model.layers.') || expected.has(name) || name.endsWith('rotary_emb.inv_freq')) continue;
+    if (!name.startsWith(prefix) || expected.has(name) || name.endsWith('rotary_emb.inv_freq')) continue;
     throw new TunesmithError('MODEL_UNSUPPORTED', {
       file,
       message: `tensor ${name} has no place in a ${config.modelType} model here.`,

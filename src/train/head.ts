@@ -1,13 +1,13 @@
 // Shape legend: N tokens, D model width, V vocabulary, C positions of one chunk
 import { type Builder, backward, createBuilder, finishGraph, type Graph, type Value } from '../graph/index.ts';
+import { finalNorm, outerTensors } from '../model/architectures.ts';
+import type { ModelConfig } from '../model/config.ts';
 
 /** Sizes of a loss head program. */
 export interface HeadShape {
   readonly tokens: number;
-  readonly width: number;
-  readonly vocab: number;
+  readonly config: ModelConfig;
   readonly chunk: number;
-  readonly eps: number;
 }
 
 /** What a head program computes: the logits alone, the loss alone, or gradients with it. */
@@ -16,23 +16,23 @@ export type HeadMode = 'logits' | 'loss' | 'gradient' | 'gradient-and-weights';
 /**
  * Final norm, output projection and cross entropy at the positions where there is loss. Logits exist for one chunk of positions only.
  *
- * Inputs: `x` [N, D], `norm.weight` [D], `head.weight` [V, D], `position` and `target` [C] i32, `weight` [C, 1] (0 for padding).
+ * Inputs: `x` [N, D], those of the final norm, `head` [V, D], `position` and `target` [C] i32, `weight` [C, 1] (0 for padding).
  * Output `nll` [C, 1]: -log p(target), not weighted; with `logits` only `logits` [C, V]. With `gradient` also `dx` [N, D], to which the chunk's part is added (input `dx.in`);
- * with `gradient-and-weights` also `d.norm` [D] and `d.head` [V, D].
+ * with `gradient-and-weights` also the norm's gradients (`d.norm` [D]) and `d.head` [V, D].
  *
  * The gradient of the logits, softmax - one-hot, is never formed: with e = exp(logits - max) and s = sum(e),
  * it gives dh = (e W) / s - W[target].
  */
 export function headGraph(shape: HeadShape, mode: HeadMode): Graph {
-  const { tokens, width, vocab, chunk, eps } = shape;
+  const { tokens, config, chunk } = shape;
+  const { hiddenSize: width, vocabSize: vocab } = config;
   const g = createBuilder();
   const x_ND = g.input('x', [tokens, width]);
-  const norm_D = g.input('norm.weight', [width]);
-  const head_VD = g.input('head.weight', [vocab, width]);
+  const head_VD = g.input('head', [vocab, width]);
   const position_C = g.input('position', [chunk], 'i32');
   const target_C = g.input('target', [chunk], 'i32');
   const picked_CD = g.gather(x_ND, position_C);
-  const h_CD = g.rmsNorm(picked_CD, norm_D, eps);
+  const h_CD = finalNorm(g, config, picked_CD);
 
   const logits_CV = g.matMul(h_CD, head_VD, { transB: true });
   if (mode === 'logits') return finishGraph(g, { logits: logits_CV });
@@ -48,10 +48,12 @@ export function headGraph(shape: HeadShape, mode: HeadMode): Graph {
   const scale_C1 = g.div(weight_C1, sum_C1);
   const dh_CD = g.sub(g.mul(g.matMul(e_CV, head_VD), scale_C1), g.mul(targetRow_CD, weight_C1));
   const outputs: Record<string, Value> = { nll };
-  const [dPicked, dNorm] = backward(g, [[h_CD, dh_CD]], [picked_CD, norm_D]);
+  const norms = mode === 'gradient' ? [] : outerTensors(config).filter(({ name }) => name.startsWith('norm'));
+  const wanted = [picked_CD, ...norms.map(({ name, shape: size }) => g.input(name, size))];
+  const [dPicked, ...dNorms] = backward(g, [[h_CD, dh_CD]], wanted);
   outputs.dx = g.scatterAdd(g.input('dx.in', [tokens, width]), position_C, dPicked!);
   if (mode === 'gradient-and-weights') {
-    outputs['d.norm'] = dNorm!;
+    for (const [i, { name }] of norms.entries()) outputs[`d.${name}`] = dNorms[i]!;
     outputs['d.head'] = headGradient(g, { e_CV, h_CD, scale_C1, weight_C1, head_VD, target_C });
   }
   return finishGraph(g, outputs);

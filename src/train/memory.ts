@@ -1,72 +1,120 @@
-import { gridLength } from '../data/index.ts';
+import { gridLength, planMicroBatches } from '../data/index.ts';
+import { POOL_BYTES, SESSION_CAP } from '../engine/index.ts';
 import { TunesmithError } from '../errors/index.ts';
-import { createBuilder, type Keep, outputTypes, type Segment, segmentPrograms } from '../graph/index.ts';
+import {
+  forwardProgram,
+  type Graph,
+  type Keep,
+  liveBytes,
+  outputTypes,
+  type Segment,
+  segmentPrograms,
+} from '../graph/index.ts';
 import type { AdapterSpec } from '../model/adapter.ts';
+import { decoderLayer, linearModules } from '../model/architectures.ts';
 import type { Layout } from '../model/attention.ts';
 import { layerWeightNames } from '../model/base.ts';
 import type { ModelConfig } from '../model/config.ts';
-import { llamaLayer, llamaModules } from '../model/llama.ts';
 import { type LoraModule, loraLinear } from '../model/lora.ts';
 import { adapterTensors } from '../model/peft.ts';
 import type { ModelSource } from '../model/source.ts';
-import { parameterCount } from '../model/weights.ts';
+import { expectedTensors, parameterCount } from '../model/weights.ts';
 import { sizeOf } from '../tensor/tensor.ts';
 import type { RunConfig } from './config.ts';
 import type { Dataset } from './dataset.ts';
-import { headChunks } from './head.ts';
+import { optimizerOptions } from './freeze.ts';
+import { type HeadMode, headChunks, headGraph } from './head.ts';
+import { optimizerBytes } from './optimisers/index.ts';
 
-/** What the memory of a step depends on. */
-export interface StepShape {
-  readonly config: ModelConfig;
-  /** One trained decoder layer over `tokens` tokens, and the names of its inputs whose gradients are wanted. */
-  readonly segment: Segment;
-  readonly wanted: readonly string[];
-  /** Tokens of the largest micro-batch. */
-  readonly tokens: number;
-  /** Numbers that train. */
-  readonly trained: number;
-  readonly weights: 'lora' | 'full';
+/** What trains on what; the memory of a step depends on nothing else but the layout of its micro-batch. */
+export interface Trainee {
+  readonly config: RunConfig;
+  readonly source: ModelSource;
+  /** Undefined where all weights train. */
+  readonly spec: AdapterSpec | undefined;
 }
 
-/** Bytes of the process beside tensors: code, the runtime, ONNX Runtime's compiled programs. */
-const PROCESS_BYTES = 260e6;
+/** Bytes of the two processes beside tensors, as measured: code, the runtimes, tokenizer and rows, and what lies free between the engine's blocks. */
+const PROCESS_BYTES = 560e6;
+/** Buffers come in sizes that are somewhat larger than what is asked for. */
+const BUFFERS = 1.05;
+/** ONNX Runtime orders the nodes of a layer otherwise than we do and has 1.5 to 2.4 times as much alive. */
+const REORDERED = 2;
+/** What ONNX Runtime makes of a node of a program. */
+const NODE_BYTES = 6_000;
 
 /**
- * Bytes that a step needs at its peak, computed from the very programs that will run: weights, optimiser state, what the forward pass
- * keeps for the backward, and the values of the largest program.
+ * Bytes that a step needs at its peak, both processes together, computed from the very programs that will run: weights, optimiser state, what
+ * the forward pass keeps for the backward, the values that the largest program has alive at once, and the programs themselves.
  */
-export function stepBytes(shape: StepShape, keep: Keep): number {
-  const { config, trained, tokens } = shape;
-  const g = segmentPrograms(shape.segment, shape.wanted, keep);
-  const kept = Object.values(outputTypes(g.forward)).reduce((n, type) => n + 4 * sizeOf(type.shape), 0);
-  const working = Math.max(layerWorkingBytes(shape.segment), headWorkingBytes(shape));
-  // Two moments, and two sets of gradients: the sum and the micro-batch at hand.
-  const state = 4 * trained * 4;
+export function stepBytes(trainee: Trainee, layout: Layout, keep: Keep, layouts = 1): number {
+  const { config: model } = trainee.source;
+  const { segment, wanted } = layerOf(trainee, layout);
+  const { forward, backward } = segmentPrograms(segment, wanted, keep);
+  const kept = Object.values(outputTypes(forward)).reduce((n, type) => n + 4 * sizeOf(type.shape), 0);
+  const mode = trainee.spec === undefined ? 'gradient-and-weights' : 'gradient';
+  const working = Math.max(REORDERED * liveBytes(backward), headBytes(model, layout.tokens, mode));
+  // Buffers of micro-batches of one shape wait in the engine while one of another shape is computed.
+  const waiting = Math.min(POOL_BYTES, (layouts - 1) * model.layers * kept);
   return (
     PROCESS_BYTES +
-    4 * parameterCount(config) +
-    state +
-    config.layers * kept +
-    working +
-    16 * tokens * config.hiddenSize
+    stateBytes(trainee) +
+    Math.min(SESSION_CAP.bytes, layouts * (programBytes(forward) + programBytes(backward))) +
+    waiting +
+    BUFFERS * model.layers * kept +
+    working
   );
 }
 
-/** Twice the values of a forward pass: the backward holds as many again. ONNX Runtime reuses the memory of dead ones, so this is ample. */
-function layerWorkingBytes(segment: Segment): number {
-  const g = createBuilder();
-  segment(g);
-  const values = g.nodes.reduce(
-    (n, node) => n + (node.inputs.length === 0 || node.op === 'reshape' ? 0 : 4 * sizeOf(node.shape)),
-    0,
-  );
-  return values;
+/** Bytes that an evaluation needs at its peak: nothing is kept, and the optimiser's state stays where it is. */
+export function evaluationBytes(trainee: Trainee, layout: Layout): number {
+  const { config: model } = trainee.source;
+  const forward = forwardProgram(layerOf(trainee, layout).segment);
+  const working = Math.max(REORDERED * liveBytes(forward), headBytes(model, layout.tokens, 'loss'));
+  return PROCESS_BYTES + stateBytes(trainee) + programBytes(forward) + working;
 }
 
-function headWorkingBytes({ config, tokens, weights }: StepShape): number {
-  const chunk = Math.max(...headChunks(tokens, config.vocabSize));
-  const logits = 3 * 4 * chunk * config.vocabSize;
-  return weights === 'full' ? logits + 3 * 4 * config.vocabSize * config.hiddenSize : logits;
+/**
+ * Weights; of what trains the optimiser's state, the sum of the gradients and those of the micro-batch at hand; what a checkpoint reads of weights
+ * and state.
+ */
+function stateBytes({ config, source: { config: model }, spec }: Trainee): number {
+  const shapes = spec === undefined ? new Map(expectedTensors(model)) : adapterTensors(model, spec);
+  const trained = [...shapes.values()].reduce((n, shape) => n + sizeOf(shape), 0);
+  const state = optimizerBytes(shapes.values(), optimizerOptions(config.train).constants);
+  const base = spec === undefined ? 0 : parameterCount(model);
+  return 4 * base + 4 * trained * (1 + 2 + 1) + 2 * state;
+}
+
+/** ONNX Runtime keeps the constants of a program, of which only the causal masks are large. */
+function programBytes({ nodes }: Graph): number {
+  return nodes.reduce((n, node) => n + NODE_BYTES + (node.op === 'causalMask' ? 4 * sizeOf(node.shape) : 0), 0);
+}
+
+function headBytes(model: ModelConfig, tokens: number, mode: HeadMode): number {
+  const chunk = Math.max(...headChunks(tokens, model.vocabSize));
+  return liveBytes(headGraph({ tokens, config: model, chunk }, mode));
+}
+
+/** One trained decoder layer, and the names of its inputs whose gradients are wanted. */
+function layerOf({ source, spec }: Trainee, layout: Layout): { readonly segment: Segment; readonly wanted: string[] } {
+  const { config: model } = source;
+  const first = spec?.modules.findIndex((m) => m.size > 0) ?? 0;
+  const layer = Math.max(0, first);
+  const adapted = spec?.modules[layer] ?? new Map<string, LoraModule>();
+  const dropout = (spec?.dropout ?? 0) > 0;
+  const segment: Segment = (g) =>
+    decoderLayer(g, g.input('x', [layout.tokens, model.hiddenSize]), {
+      config: model,
+      layer,
+      layout,
+      linear: loraLinear(g, linearModules(model, layer), { adapted, dropout }),
+    });
+  const trained =
+    spec === undefined
+      ? layerWeightNames(model, layer)
+      : [...adapted.keys()].flatMap((m) => [`${m}.lora_A.weight`, `${m}.lora_B.weight`]);
+  return { segment, wanted: ['x', ...trained] };
 }
 
 /** `3GB`, `500 MB`, `1.5GiB` in bytes; undefined for anything else. */
@@ -91,31 +139,110 @@ const TARGET_TOKENS = 384;
 /** Share of the free memory that a run takes where the user gives no budget. */
 const SHARE = 0.8;
 
-/** @throws TRAIN_MEMORY if not even the leanest way fits, CLI_OPTION_VALUE for a --memory that is no size */
-export function chooseMemory(run: {
-  readonly config: RunConfig;
-  readonly source: ModelSource;
-  readonly spec: AdapterSpec | undefined;
-  readonly dataset: Dataset;
-  readonly available: number;
-}): MemoryPlan {
-  const budgetBytes = budgetOf(run.config, run.available);
-  const longest = run.dataset.train.reduce((n, { example }) => Math.max(n, example.ids.length), 0);
-  const rows = run.config.train.microBatch ?? 1;
-  const tokens = Math.max(
-    gridLength(longest) * rows,
-    Math.min(TARGET_TOKENS, gridLength(longest) * run.config.train.batch),
-  );
-  const shape = stepShape(run, { tokens, rows: 1, length: tokens, dense: true });
-  let leanest = 0;
-  for (const keep of ['matmul', 'nothing'] as const) {
-    leanest = stepBytes(shape, keep);
-    if (leanest <= budgetBytes) return { keep, targetTokens: TARGET_TOKENS, budgetBytes, predictedBytes: leanest };
+/**
+ * The longest row that the leanest way allows: nothing kept, one row at a time (or as many as --micro-batch says).
+ *
+ * @param available bytes that are free
+ * @returns tokens, at most the positions of the model
+ * @throws TRAIN_MEMORY if not even short rows fit, CLI_OPTION_VALUE for a --memory that is no size
+ */
+export function longestTrainable(trainee: Trainee, available: number): number {
+  const budget = budgetOf(trainee.config, available);
+  const { maxPositions } = trainee.source.config;
+  const rows = trainee.config.train.microBatch ?? 1;
+  const needed = (length: number) => {
+    const cells = gridLength(length);
+    return stepBytes(trainee, { tokens: rows * cells, rows, length: cells, dense: true }, 'nothing');
+  };
+  if (needed(maxPositions) <= budget) return maxPositions;
+  const shortest = Math.min(maxPositions, gridLength(1));
+  const least = needed(shortest);
+  if (least > budget) throw tooLittle(least, budget);
+  let [fits, fails] = [shortest, maxPositions];
+  while (fails - fits > gridLength(1)) {
+    const middle = Math.floor((fits + fails) / 2 / gridLength(1)) * gridLength(1);
+    const length = Math.max(middle, fits + 1);
+    if (needed(length) <= budget) fits = length;
+    else fails = length;
   }
-  const gb = (bytes: number) => `${(bytes / 1e9).toFixed(2)} GB`;
+  return fits;
+}
+
+/**
+ * Chooses what the forward pass keeps and how many tokens a micro-batch has, for the longest rows that there are.
+ *
+ * @throws TRAIN_MEMORY if not even the leanest way fits, or a validation row does not, CLI_OPTION_VALUE for a --memory that is no size
+ */
+export function chooseMemory(
+  trainee: Trainee,
+  dataset: Pick<Dataset, 'train' | 'select' | 'report'>,
+  available: number,
+): MemoryPlan {
+  const budgetBytes = budgetOf(trainee.config, available);
+  const evaluation = requireEvaluation(trainee, dataset, budgetBytes);
+  let leanest = Number.POSITIVE_INFINITY;
+  for (const { keep, targetTokens } of waysToSave(trainee.config)) {
+    const { largest, layouts } = layoutsOf(trainee.config, dataset, targetTokens);
+    const predictedBytes = Math.max(evaluation, stepBytes(trainee, largest, keep, layouts));
+    if (predictedBytes <= budgetBytes) return { keep, targetTokens, budgetBytes, predictedBytes };
+    leanest = Math.min(leanest, predictedBytes);
+  }
+  throw tooLittle(leanest, budgetBytes);
+}
+
+/** From the fastest to the leanest. */
+function waysToSave({ train }: RunConfig): readonly { readonly keep: Keep; readonly targetTokens: number }[] {
+  const fast = { keep: 'matmul', targetTokens: TARGET_TOKENS } as const;
+  const lean = { keep: 'nothing', targetTokens: TARGET_TOKENS } as const;
+  return train.microBatch === undefined ? [fast, lean, { ...lean, targetTokens: 1 }] : [fast, lean];
+}
+
+/** Steps whose micro-batches are looked at: enough to see how many shapes there are. */
+const STEPS = 100;
+
+/** The largest micro-batch of a step of the longest rows, and how many shapes micro-batches have. */
+function layoutsOf(
+  { train }: RunConfig,
+  dataset: Pick<Dataset, 'train'>,
+  targetTokens: number,
+): { readonly largest: Layout; readonly layouts: number } {
+  const lengths = dataset.train.map(({ example }) => example.ids.length);
+  const options = { pack: train.pack, microBatch: train.microBatch, targetTokens };
+  const longest = layoutsOfStep(lengths.toSorted((a, b) => b - a).slice(0, train.batch), options);
+  const largest = longest.reduce((a, b) => (b.tokens > a.tokens ? b : a));
+  const shapes = new Set<string>();
+  for (let step = 0; step < Math.min(STEPS, lengths.length / train.batch); step++) {
+    const rows = lengths.slice(step * train.batch, (step + 1) * train.batch);
+    for (const layout of layoutsOfStep(rows, options)) shapes.add(JSON.stringify(layout));
+  }
+  return { largest, layouts: Math.max(1, shapes.size) };
+}
+
+function layoutsOfStep(lengths: readonly number[], options: Parameters<typeof planMicroBatches>[1]): Layout[] {
+  return planMicroBatches(lengths, options).map(({ rows, length, tokens }) => ({
+    tokens,
+    rows: rows.length,
+    length,
+    dense: tokens === rows.length * length,
+  }));
+}
+
+/** @returns bytes that evaluating the longest validation row takes, 0 where there are none. @throws TRAIN_MEMORY naming the row */
+function requireEvaluation(trainee: Trainee, dataset: Pick<Dataset, 'select' | 'report'>, budget: number): number {
+  const held = [...dataset.select, ...dataset.report];
+  const longest = held.reduce<(typeof held)[number] | undefined>(
+    (a, b) => (a === undefined || b.example.ids.length > a.example.ids.length ? b : a),
+    undefined,
+  );
+  if (longest === undefined) return 0;
+  const length = gridLength(longest.example.ids.length);
+  const tokens = Math.max(length, Math.min(TARGET_TOKENS, held.length * length));
+  const bytes = evaluationBytes(trainee, { tokens, rows: 1, length: tokens, dense: true });
+  if (bytes <= budget) return bytes;
   throw new TunesmithError('TRAIN_MEMORY', {
-    message: `the run needs ${gb(leanest)} at least and may use ${gb(budgetBytes)}.`,
-    fix: 'lower --max-length or --micro-batch, choose a smaller model, or raise --memory',
+    ...longest.row.source,
+    message: `is a validation row of ${longest.example.ids.length} tokens: evaluating it needs ${gigabytes(bytes)}, and the run may use ${gigabytes(budget)}.`,
+    fix: 'shorten the row or leave it out, choose a smaller model, or raise --memory',
   });
 }
 
@@ -128,30 +255,13 @@ function budgetOf({ compute }: RunConfig, available: number): number {
   });
 }
 
-function stepShape({ source, spec, config }: Parameters<typeof chooseMemory>[0], layout: Layout): StepShape {
-  const { config: model } = source;
-  const modules = llamaModules(model);
-  const adapted = spec?.modules.find((m) => m.size > 0) ?? new Map<string, LoraModule>();
-  const segment: Segment = (g) =>
-    llamaLayer(g, g.input('x', [layout.tokens, model.hiddenSize]), {
-      config: model,
-      layout,
-      linear: loraLinear(g, modules, { adapted, dropout: (spec?.dropout ?? 0) > 0 }),
-    });
-  const names =
-    spec === undefined
-      ? layerWeightNames(model)
-      : [...adapted.keys()].flatMap((m) => [`${m}.lora_A.weight`, `${m}.lora_B.weight`]);
-  const trained =
-    spec === undefined
-      ? parameterCount(model)
-      : [...adapterTensors(model, spec).values()].reduce((n, s) => n + sizeOf(s), 0);
-  return {
-    config: model,
-    segment,
-    wanted: ['x', ...names],
-    tokens: layout.tokens,
-    trained,
-    weights: config.weights.kind,
-  };
+function tooLittle(needed: number, budget: number): TunesmithError {
+  return new TunesmithError('TRAIN_MEMORY', {
+    message: `the run needs ${gigabytes(needed)} at least and may use ${gigabytes(budget)}.`,
+    fix: 'lower --max-length or --micro-batch, choose a smaller model, or raise --memory',
+  });
+}
+
+function gigabytes(bytes: number): string {
+  return `${(bytes / 1e9).toFixed(2)} GB`;
 }

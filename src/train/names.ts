@@ -1,14 +1,14 @@
 import type { Handle } from '../engine/index.ts';
-import { EMBED, FINAL_NORM, HEAD, layerTensor } from '../model/names.ts';
+import { outerTensors } from '../model/architectures.ts';
+import { layerTensor } from '../model/names.ts';
 import type { Network } from './network.ts';
 import { type Place, trainedHandles, trainedPlaces } from './step.ts';
 
-const OUTER: Readonly<Record<string, string>> = { embed: EMBED, norm: FINAL_NORM, head: HEAD };
-
 /** Name of a trained tensor in files: peft's for an adapter, Hugging Face's for full weights. */
-export function fileName(net: Pick<Network, 'weights'>, place: Place, name: string): string {
-  if (place === 'outer') return OUTER[name]!;
-  return net.weights === 'lora' ? `base_model.model.${layerTensor(place, name)}` : layerTensor(place, name);
+export function fileName(net: Pick<Network, 'weights' | 'config'>, place: Place, name: string): string {
+  if (place === 'outer') return outerTensors(net.config).find((tensor) => tensor.name === name)!.hf;
+  const own = layerTensor(net.config, place, name);
+  return net.weights === 'lora' ? `base_model.model.${own}` : own;
 }
 
 /** Everything that trains, by its name in files. */

@@ -10,13 +10,13 @@ import {
 } from '../graph/index.ts';
 import { fillUniform } from '../math/random.ts';
 import type { AdapterHandles } from '../model/adapter-handles.ts';
+import { decoderLayer, embedded, layerSignature, linearModules, outerTensors } from '../model/architectures.ts';
 import type { Layout } from '../model/attention.ts';
 import type { BaseHandles } from '../model/base.ts';
 import { layerWeightNames } from '../model/base.ts';
 import type { ModelConfig } from '../model/config.ts';
-import { llamaLayer, llamaModules } from '../model/llama.ts';
 import { type LoraModule, loraLinear } from '../model/lora.ts';
-import { ropeTables } from '../model/rope.ts';
+import { rotationTables } from '../model/rope.ts';
 import { f32, i32, sizeOf } from '../tensor/tensor.ts';
 import { type HeadMode, headChunks, headGraph } from './head.ts';
 
@@ -28,7 +28,7 @@ export interface Network {
   readonly config: ModelConfig;
   /** Inputs of each layer's programs: base weights and adapter together. */
   readonly layers: Handles[];
-  /** `embed`, `norm`, `head`; for tied embeddings `head` is the same handle as `embed`. */
+  /** Tensors outside the layers, by their names; of tied embeddings `head` is the same handle as `embed`. */
   readonly outer: Handles;
   readonly adapted: readonly ReadonlyMap<string, LoraModule>[];
   readonly weights: 'lora' | 'full';
@@ -75,7 +75,7 @@ export function createNetwork({
     engine,
     config: base.config,
     layers: base.layers.map((layer, i) => ({ ...layer, ...adapter?.layers[i] })),
-    outer: { embed: base.embed, norm: base.norm, head: base.head },
+    outer: { ...base.outer },
     adapted: adapter?.spec.modules ?? base.layers.map(() => new Map()),
     weights,
     keep,
@@ -87,7 +87,7 @@ export function createNetwork({
 
 /** Names of the trained inputs of a layer. */
 export function trainedNames(net: Network, layer: number): string[] {
-  if (net.weights === 'full') return layerWeightNames(net.config);
+  if (net.weights === 'full') return layerWeightNames(net.config, layer);
   return [...net.adapted[layer]!.keys()].flatMap((m) => [`${m}.lora_A.weight`, `${m}.lora_B.weight`]);
 }
 
@@ -97,7 +97,7 @@ export interface MicroStep {
   readonly nll: readonly Handle[];
   /** Gradients of the summed loss, by trained name, for each layer. */
   readonly layers: readonly Handles[];
-  /** Of `embed`, `norm`, `head` under full training. */
+  /** Of the tensors outside the layers under full training. */
   readonly outer: Handles;
 }
 
@@ -151,7 +151,7 @@ function forwardHead(net: Network, batch: MicroBatch, mode: 'logits' | 'loss'): 
   const shared = sharedInputs(net, batch);
   let x = embed(net, batch);
   for (let layer = 0; layer < config.layers; layer++) {
-    const key = `eval|${layoutKey(layout)}|${adaptedKey(net, layer)}`;
+    const key = `eval|${layerKey(net, layer, layout)}`;
     const program = cached(net, key, () => forwardProgram(segmentOf({ ...net, dropout: undefined }, layer, layout)));
     const { y } = engine.run(program, { ...net.layers[layer], ...shared, x });
     engine.release(x);
@@ -184,6 +184,11 @@ function layoutKey({ tokens, rows, length, dense }: Layout): string {
   return `${tokens},${rows},${length},${dense}`;
 }
 
+/** Equal for layers that have the same programs. */
+function layerKey(net: Network, layer: number, layout: Layout): string {
+  return `${layoutKey(layout)}|${layerSignature(net.config, layer, layout)}|${adaptedKey(net, layer)}`;
+}
+
 function adaptedKey(net: Network, layer: number): string {
   return [...net.adapted[layer]!].map(([module, { rank, scale }]) => `${module}:${rank}:${scale}`).join(',');
 }
@@ -204,11 +209,11 @@ function segmentOf(net: Network, layer: number, layout: Layout): Segment {
   const { config } = net;
   return (g) => {
     const x_ND = g.input('x', [layout.tokens, config.hiddenSize]);
-    const linear = loraLinear(g, llamaModules(config), {
+    const linear = loraLinear(g, linearModules(config, layer), {
       adapted: net.adapted[layer]!,
       dropout: net.dropout !== undefined,
     });
-    return llamaLayer(g, x_ND, { config, layout, linear });
+    return decoderLayer(g, x_ND, { config, layer, layout, linear });
   };
 }
 
@@ -218,7 +223,7 @@ function layerPrograms(
   layout: Layout,
   trained: boolean,
 ): { readonly forward: Program; readonly backward: Program | undefined } {
-  const key = `${layoutKey(layout)}|${adaptedKey(net, layer)}|${trained}`;
+  const key = `${layerKey(net, layer, layout)}|${trained}`;
   const known = net.programs.get(`forward|${key}`);
   if (known !== undefined) return { forward: known, backward: net.programs.get(`backward|${key}`) };
   const segment = segmentOf(net, layer, layout);
@@ -234,9 +239,9 @@ function layerPrograms(
 function sharedInputs(net: Network, batch: MicroBatch): Handles {
   const { engine, config } = net;
   const n = batch.ids.length;
-  const { cos, sin } = ropeTables(config, batch.positions);
-  const half = config.headDim / 2;
-  const inputs: Handles = { cos: engine.upload(f32(cos, [n, half])), sin: engine.upload(f32(sin, [n, half])) };
+  const inputs: Handles = {};
+  for (const [name, table] of Object.entries(rotationTables(config, batch.positions)))
+    inputs[name] = engine.upload(table);
   if (batch.dense) return inputs;
   const cells = batch.rows * batch.length;
   inputs['grid.index'] = engine.upload(i32(batch.gridIndex, [cells]));
@@ -253,11 +258,13 @@ function embed(net: Network, batch: MicroBatch): Handle {
   const program = cached(net, `embed|${n}`, () => {
     const g = createBuilder();
     const table = g.input('embed', [config.vocabSize, config.hiddenSize]);
-    return finishGraph(g, { x: g.gather(table, g.input('ids', [n], 'i32')) });
+    const rows = g.gather(table, g.input('ids', [n], 'i32'));
+    return finishGraph(g, { x: embedded(g, config, rows, () => g.input('at', [n], 'i32')) });
   });
   const ids = engine.upload(i32(batch.ids, [n]));
-  const { x } = engine.run(program, { embed: net.outer.embed!, ids });
-  engine.release(ids);
+  const at = engine.upload(i32(batch.positions, [n]));
+  const { x } = engine.run(program, { ...net.outer, ids, at });
+  engine.release(ids, at);
   return x!;
 }
 
@@ -285,7 +292,7 @@ function disturbed(net: Network, { ids, spans }: MicroBatch, x: Handle, step: nu
 function dropoutMasks(net: Network, layer: number, { ids, spans }: MicroBatch, step: number): Handles {
   if (net.dropout === undefined) return {};
   const masks: Handles = {};
-  for (const { module, in: width } of llamaModules(net.config)) {
+  for (const { module, in: width } of linearModules(net.config, layer)) {
     if (!net.adapted[layer]!.has(module)) continue;
     const stream = { ...net.dropout, purpose: `dropout:${layer}:${module}`, a: step };
     masks[`${module}.dropout`] = net.engine.upload({ dropout: stream, spans, shape: [ids.length, width] });
@@ -298,8 +305,8 @@ interface HeadResult {
   readonly nll: Handle[];
   readonly logits: Handle[];
   readonly dx: Handle | undefined;
-  readonly norm: Handle | undefined;
-  readonly head: Handle | undefined;
+  /** Of the final norm and the head, by their names. */
+  readonly weights: Handles;
 }
 
 function lossHead(net: Network, batch: MicroBatch, x: Handle, mode: HeadMode): HeadResult {
@@ -314,7 +321,7 @@ function lossHead(net: Network, batch: MicroBatch, x: Handle, mode: HeadMode): H
   let weights: Handles | undefined;
   let from = 0;
   for (const chunk of headChunks(batch.lossTokens, config.vocabSize)) {
-    const shape = { tokens, width: config.hiddenSize, vocab: config.vocabSize, chunk, eps: config.rmsNormEps };
+    const shape = { tokens, config, chunk };
     const program = cached(net, `head|${mode}|${tokens}|${chunk}`, () => headGraph(shape, mode));
     const inputs = headInputs(net, batch, from, chunk);
     const out = engine.run(program, { ...inputs, x, ...(dx === undefined ? {} : { 'dx.in': dx }) });
@@ -326,12 +333,15 @@ function lossHead(net: Network, batch: MicroBatch, x: Handle, mode: HeadMode): H
       dx = out.dx!;
     }
     if (mode === 'gradient-and-weights') {
-      const part = { norm: out['d.norm']!, head: out['d.head']! };
+      const trained = outerTensors(config).filter(({ name }) => name.startsWith('norm'));
+      const part = Object.fromEntries(
+        [...trained.map(({ name }) => name), 'head'].map((name) => [name, out[`d.${name}`]!]),
+      );
       weights = weights === undefined ? part : sumInto(net, 'head-gradients', weights, part);
     }
     from += chunk;
   }
-  return { nll, logits, dx, norm: weights?.norm, head: weights?.head };
+  return { nll, logits, dx, weights: weights ?? {} };
 }
 
 function headInputs(net: Network, batch: MicroBatch, from: number, chunk: number): Handles {
@@ -345,8 +355,7 @@ function headInputs(net: Network, batch: MicroBatch, from: number, chunk: number
     position: engine.upload(i32(position, [chunk])),
     target: engine.upload(i32(target, [chunk])),
     weight: engine.upload(f32(weight, [chunk, 1])),
-    'norm.weight': net.outer.norm!,
-    'head.weight': net.outer.head!,
+    ...net.outer,
   };
 }
 
@@ -371,19 +380,29 @@ export function sumInto(net: Pick<Network, 'engine' | 'programs'>, kind: string,
   return Object.fromEntries(names.map((name, i) => [name, out[`y.${i}`]!]));
 }
 
-/** The embedding's gradient: its rows in token order, on top of the head's where the two are tied. */
-function outerGradients(net: Network, batch: MicroBatch, head: HeadResult, dx: Handle): Handles {
+/** Gradients of the embedding (its rows in token order, on top of the head's where the two are tied), of learned positions, the norm and the head. */
+function outerGradients(net: Network, batch: MicroBatch, { weights }: HeadResult, dx: Handle): Handles {
   const { engine, config } = net;
-  const { vocabSize, hiddenSize, tiedEmbeddings } = config;
+  const { hiddenSize, tiedEmbeddings, embeddingScale } = config;
   const n = batch.ids.length;
+  const tables = outerTensors(config).filter(({ name }) => name === 'embed' || name === 'positionTable');
   const program = cached(net, `embed-gradient|${n}|${tiedEmbeddings}`, () => {
     const g = createBuilder();
-    const start = tiedEmbeddings ? g.input('head', [vocabSize, hiddenSize]) : g.fill(0, [vocabSize, hiddenSize]);
     const rows = g.input('dx', [n, hiddenSize]);
-    return finishGraph(g, { embed: g.scatterAdd(start, g.input('ids', [n], 'i32'), rows) });
+    const scaled = embeddingScale === 1 ? rows : g.mul(rows, g.scalar(embeddingScale));
+    const gradients = tables.map(({ name, shape }) => {
+      if (name === 'positionTable')
+        return [name, g.scatterAdd(g.fill(0, shape), g.input('at', [n], 'i32'), rows)] as const;
+      const start = tiedEmbeddings ? g.input('head', shape) : g.fill(0, shape);
+      return [name, g.scatterAdd(start, g.input('ids', [n], 'i32'), scaled)] as const;
+    });
+    return finishGraph(g, Object.fromEntries(gradients));
   });
-  const ids = engine.upload(i32(batch.ids, [n]));
-  const { embed: gradient } = engine.run(program, { ids, dx, ...(tiedEmbeddings ? { head: head.head! } : {}) });
-  engine.release(ids, dx, ...(tiedEmbeddings ? [head.head!] : []));
-  return { embed: gradient!, norm: head.norm!, ...(tiedEmbeddings ? {} : { head: head.head! }) };
+  const inputs = { ids: engine.upload(i32(batch.ids, [n])), at: engine.upload(i32(batch.positions, [n])), dx };
+  const made = engine.run(program, { ...weights, ...inputs });
+  engine.release(...Object.values(inputs));
+  if (!tiedEmbeddings) return { ...weights, ...made };
+  const { head, ...others } = weights;
+  engine.release(head!);
+  return { ...others, ...made };
 }

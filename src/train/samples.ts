@@ -1,5 +1,4 @@
 import type { Row } from '../data/index.ts';
-import type { Handle } from '../engine/index.ts';
 import { generate } from '../generate/index.ts';
 import { endOfTurn, type Message, renderPrompt, renderRawPrompt } from '../text/index.ts';
 import type { RunContext } from './context.ts';
@@ -40,7 +39,12 @@ function promptOf(row: Row, { tokenizer, template }: TextSetup): SamplePrompt | 
 
 /** Answers of the network as it stands, greedily. */
 export async function answerSamples(
-  { net, spec, text: { tokenizer, template, format } }: Pick<RunContext, 'net' | 'spec' | 'text'>,
+  {
+    net,
+    spec,
+    text: { tokenizer, template, format },
+    onActivity,
+  }: Pick<RunContext, 'net' | 'spec' | 'text' | 'onActivity'>,
   prompts: readonly SamplePrompt[],
   signal: AbortSignal,
 ): Promise<{ prompt: string; text: string }[]> {
@@ -48,13 +52,21 @@ export async function answerSamples(
   const stopIds = new Set(net.config.eosIds);
   if (tokenizer.eosId !== undefined) stopIds.add(tokenizer.eosId);
   if (format === 'chat' && template !== undefined) stopIds.add(endOfTurn(template, tokenizer).id);
-  const { embed, norm, head } = net.outer as { embed: Handle; norm: Handle; head: Handle };
-  const base = { config: net.config, embed, norm, head, layers: net.layers };
+  const base = { config: net.config, outer: net.outer, layers: net.layers };
   const session = { engine: net.engine, base, adapter: spec === undefined ? undefined : { spec, layers: net.layers } };
   const answers = prompts.map(({ text }) => ({ prompt: text, text: '' }));
   const ids = prompts.map((prompt) => prompt.ids);
+  const made = prompts.map(() => 0);
+  const tell = () => {
+    const done = made.reduce((a, b) => a + b, 0);
+    onActivity({ kind: 'answer', done, total: MAX_TOKENS * prompts.length, unit: 'tokens' });
+  };
+  tell();
   for await (const event of generate(session, ids, { tokenizer, maxTokens: MAX_TOKENS, stopIds, signal })) {
     if (event.type === 'result') answers[event.index]!.text = event.text;
+    // An answer that ended early leaves nothing to be waited for.
+    made[event.index] = event.type === 'result' ? MAX_TOKENS : made[event.index]! + 1;
+    tell();
   }
   return answers;
 }

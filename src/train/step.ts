@@ -1,6 +1,7 @@
 import type { MicroBatch } from '../data/index.ts';
 import type { Handle } from '../engine/index.ts';
 import { TunesmithError } from '../errors/index.ts';
+import { outerTensors } from '../model/architectures.ts';
 import { type MicroStep, microStep, type Network, readLosses, sumInto, trainedNames } from './network.ts';
 import { type GroupState, initialGroupState, type OptimizerOptions, squares, updateGroup } from './optimisers/index.ts';
 
@@ -23,8 +24,7 @@ export function trainedHandles(net: Network, place: Place): Handles {
   if (place !== 'outer') {
     return Object.fromEntries(trainedNames(net, place).map((name) => [name, net.layers[place]![name]!]));
   }
-  const { embed, norm, head } = net.outer as { embed: Handle; norm: Handle; head: Handle };
-  return net.config.tiedEmbeddings ? { embed, norm } : { embed, norm, head };
+  return Object.fromEntries(outerTensors(net.config).map(({ name }) => [name, net.outer[name]!]));
 }
 
 /** The state that every run begins with, for everything that trains. */

@@ -1,7 +1,7 @@
 import type { Builder, Segment } from '../../src/graph/index.ts';
+import { decoderLayer, layerVectors, linearModules } from '../../src/model/architectures.ts';
 import { attention, type Layout } from '../../src/model/attention.ts';
-import type { ModelConfig } from '../../src/model/config.ts';
-import { LLAMA_NORMS, llamaLayer, llamaModules } from '../../src/model/llama.ts';
+import { parseHfConfig } from '../../src/model/config.ts';
 import { baseLinear, loraLinear } from '../../src/model/lora.ts';
 import { ropeTables } from '../../src/model/rope.ts';
 import { dropoutMask, exactly, indices, real, type TestInputs, type TestTensor } from './values.ts';
@@ -16,21 +16,24 @@ export interface SegmentCase {
 }
 
 /** Small, and no two sizes alike: a wrong axis then never fits. */
-const config: ModelConfig = {
-  modelType: 'llama',
-  hiddenSize: 6,
-  intermediateSize: 7,
-  layers: 1,
-  heads: 6,
-  kvHeads: 2,
-  headDim: 4,
-  rmsNormEps: 1e-5,
-  rope: { theta: 1e4, scaling: { kind: 'none' } },
-  vocabSize: 32,
-  tiedEmbeddings: true,
-  maxPositions: 64,
-  eosIds: [],
-};
+const config = parseHfConfig(
+  {
+    model_type: 'llama',
+    hidden_size: 6,
+    intermediate_size: 7,
+    num_hidden_layers: 1,
+    num_attention_heads: 6,
+    num_key_value_heads: 2,
+    head_dim: 4,
+    rms_norm_eps: 1e-5,
+    vocab_size: 32,
+    tie_word_embeddings: true,
+    max_position_embeddings: 64,
+  },
+  'config.json',
+);
+const NORMS = layerVectors(config, 0);
+const MODULES = linearModules(config, 0);
 
 const DENSE: Layout = { tokens: 10, rows: 2, length: 5, dense: true };
 
@@ -49,7 +52,7 @@ function positionsOf({ dense, length, tokens }: Layout): Int32Array {
 }
 
 function layerInputs(layout: Layout): Record<string, TestTensor> {
-  const { cos, sin } = ropeTables(config, positionsOf(layout));
+  const { cos, sin } = ropeTables(config.rope, config.rotaryDim, positionsOf(layout));
   const table = [layout.tokens, config.headDim / 2];
   const inputs: Record<string, TestTensor> = {
     x: real([layout.tokens, config.hiddenSize], -1, 1),
@@ -57,8 +60,8 @@ function layerInputs(layout: Layout): Record<string, TestTensor> {
     sin: exactly(table, [...sin]),
     ...(layout.dense ? {} : GRID_INPUTS),
   };
-  for (const [i, norm] of LLAMA_NORMS.entries()) inputs[`${norm}.weight`] = real([config.hiddenSize], 0.5, 1.5, i);
-  for (const [i, m] of llamaModules(config).entries()) {
+  for (const [i, { name, shape }] of NORMS.entries()) inputs[name] = real([...shape], 0.5, 1.5, i);
+  for (const [i, m] of MODULES.entries()) {
     inputs[`${m.module}.weight`] = real([m.out, m.in], -0.6, 0.6, 10 + i);
     inputs[`${m.module}.lora_A.weight`] = real([2, m.in], -0.6, 0.6, 20 + i);
     inputs[`${m.module}.lora_B.weight`] = real([m.out, 2], -0.6, 0.6, 30 + i);
@@ -67,15 +70,14 @@ function layerInputs(layout: Layout): Record<string, TestTensor> {
   return inputs;
 }
 
-const lora = llamaModules(config).flatMap((m) => [`${m.module}.lora_A.weight`, `${m.module}.lora_B.weight`]);
-const base = [...LLAMA_NORMS.map((norm) => `${norm}.weight`), ...llamaModules(config).map((m) => `${m.module}.weight`)];
+const lora = MODULES.flatMap((m) => [`${m.module}.lora_A.weight`, `${m.module}.lora_B.weight`]);
+const base = [...NORMS.map(({ name }) => name), ...MODULES.map((m) => `${m.module}.weight`)];
 
 function layer(name: string, layout: Layout, kind: 'lora' | 'full', dropout = false): SegmentCase {
-  const modules = llamaModules(config);
-  const adapted = new Map(modules.map((m) => [m.module, { rank: 2, scale: 1.5 }]));
+  const adapted = new Map(MODULES.map((m) => [m.module, { rank: 2, scale: 1.5 }]));
   const segment = (g: Builder) => {
-    const linear = kind === 'full' ? baseLinear(g, modules) : loraLinear(g, modules, { adapted, dropout });
-    return llamaLayer(g, g.input('x', [layout.tokens, config.hiddenSize]), { config, layout, linear });
+    const linear = kind === 'full' ? baseLinear(g, MODULES) : loraLinear(g, MODULES, { adapted, dropout });
+    return decoderLayer(g, g.input('x', [layout.tokens, config.hiddenSize]), { config, layer: 0, layout, linear });
   };
   return { name, segment, inputs: layerInputs(layout), wanted: ['x', ...(kind === 'lora' ? lora : base)] };
 }
@@ -91,7 +93,7 @@ export function attentionCase(layout: Layout, queryBlock: number): SegmentCase {
   };
   const segment = (g: Builder) => {
     const [q, k, v] = (['q', 'k', 'v'] as const).map((name) => g.input(name, inputs[name].shape));
-    return attention(g, { q: q!, k: k!, v: v! }, config, layout, queryBlock);
+    return attention(g, { q: q!, k: k!, v: v! }, config, layout, { queryBlock });
   };
   const where = layout.dense ? 'dense' : 'grid';
   return { name: `attention, ${where}, blocks of ${queryBlock}`, segment, inputs, wanted: ['q', 'k', 'v'] };

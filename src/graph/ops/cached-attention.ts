@@ -8,6 +8,10 @@ import { type CachedSizes, plainAttention, plainRows } from './plain-attention.t
 export interface CachedAttentionAttrs {
   readonly heads: number;
   readonly kvHeads: number;
+  /** Products of q and k are multiplied by it. */
+  readonly scale: number;
+  /** Tokens that a new one sees, itself included; 0 for all. */
+  readonly window: number;
 }
 
 /**
@@ -28,16 +32,17 @@ export const cachedAttention: Op<CachedAttentionAttrs> = {
     return q!;
   },
   vjp: 'inference-only',
-  emit: (e, inputs, { heads, kvHeads }, types) => {
+  emit: (e, inputs, { heads, kvHeads, scale, window }, types) => {
     if (e.device === 'webgpu') {
       const [q, k, v, keys, values, last, , ...tables] = inputs as [string, string, string, string, string, string];
       const sizes = sizesOf(types[0]!.shape[1]!, types[3]!, heads, kvHeads);
-      return plainAttention(e, { q, k, v, keys, values }, { last, tables }, sizes);
+      return plainAttention(e, { q, k, v, keys, values }, { last, tables }, { ...sizes, scale, window });
     }
     const attrs = { num_heads: heads, kv_num_heads: kvHeads, do_rotary: inputs.length > 7 ? 1 : 0 };
-    return e.node('GroupQueryAttention', inputs, attrs, 'com.microsoft', ['.keys', '.values']);
+    const seen = { scale: { float: scale }, ...(window === 0 ? {} : { local_window_size: window }) };
+    return e.node('GroupQueryAttention', inputs, { ...attrs, ...seen }, 'com.microsoft', ['.keys', '.values']);
   },
-  reference: (inputs, { heads, kvHeads }, out) => {
+  reference: (inputs, { heads, kvHeads, scale, window }, out) => {
     const [given, k, v, keys, values, last, , ...tables] = inputs;
     const q = turned(given!, heads, last!, tables);
     const [rows, length] = out.shape as [number, number, number];
@@ -57,7 +62,7 @@ export const cachedAttention: Op<CachedAttentionAttrs> = {
             allKeys,
             allValues,
             from,
-            visible,
+            { first: window === 0 ? 0 : Math.max(0, visible - window), end: visible, scale },
             result.subarray(at, at + width),
           );
         }
@@ -95,27 +100,27 @@ function sizesOf(length: number, cache: TensorType, heads: number, kvHeads: numb
   return { rows, length, capacity, heads, kvHeads, width };
 }
 
-/** Softmax-weighted values of one query over the first `visible` rows of one head. */
+/** Softmax-weighted values of one query over some rows of one head. */
 function attendOne(
   query: Float64Array,
   keys: Float64Array,
   values: Float64Array,
   from: number,
-  visible: number,
+  { first, end, scale }: { readonly first: number; readonly end: number; readonly scale: number },
   out: Float64Array,
 ): void {
   const width = query.length;
-  const scores = new Float64Array(visible);
-  for (let j = 0; j < visible; j++) {
+  const scores = new Float64Array(end - first);
+  for (let j = first; j < end; j++) {
     let dot = 0;
     for (let d = 0; d < width; d++) dot += query[d]! * keys[from + j * width + d]!;
-    scores[j] = dot / Math.sqrt(width);
+    scores[j - first] = dot * scale;
   }
   const max = scores.reduce((m, s) => Math.max(m, s), Number.NEGATIVE_INFINITY);
   const weights = scores.map((s) => Math.exp(s - max));
   const sum = weights.reduce((s, w) => s + w, 0);
-  for (let j = 0; j < visible; j++) {
-    for (let d = 0; d < width; d++) out[d]! += (weights[j]! / sum) * values[from + j * width + d]!;
+  for (let j = first; j < end; j++) {
+    for (let d = 0; d < width; d++) out[d]! += (weights[j - first]! / sum) * values[from + j * width + d]!;
   }
 }
 

@@ -30,20 +30,23 @@ export function plainAttention(
   e: Emitter,
   { q, k, v, keys, values }: Readonly<Record<'q' | 'k' | 'v' | 'keys' | 'values', string>>,
   places: Places,
-  sizes: CachedSizes,
+  sizes: CachedSizes & { readonly scale: number; readonly window: number },
 ): string {
-  const { rows, length, capacity, heads, kvHeads, width } = sizes;
+  const { rows, length, capacity, heads, kvHeads, width, scale, window } = sizes;
   const grouped = e.i64([rows, kvHeads, (heads / kvHeads) * length, width]);
   const q_BHLK = headsFirst(e, turned(e, q, heads, places, sizes), heads, sizes);
   const k_BGCK = plainRows(e, k, keys, places, sizes);
   const v_BGCK = plainRows(e, v, values, { ...places, tables: [] }, sizes);
   const k_BGKC = e.node('Transpose', [k_BGCK], { perm: [0, 1, 3, 2] });
   const scores = e.node('MatMul', [e.node('Reshape', [q_BHLK, grouped]), k_BGKC]);
-  const scaled = e.node('Mul', [scores, e.f32([width ** -0.5], [])]);
+  const scaled = e.node('Mul', [scores, e.f32([scale], [])]);
   const scores_BHLC = e.node('Reshape', [scaled, e.i64([rows, heads, length, capacity])]);
-  // How far each cell stands behind each new token; what is ahead of it may not be seen.
-  const ahead_BLC = e.node('Relu', [distances(e, places, sizes)]);
-  const bias = e.node('Mul', [e.node('Reshape', [ahead_BLC, e.i64([rows, 1, length, capacity])]), e.f32([FAR], [])]);
+  // How far each cell stands behind each new token; what is ahead of it, or as far behind as the window is long, may not be seen.
+  const distance_BLC = distances(e, places, sizes);
+  const ahead_BLC = e.node('Relu', [distance_BLC]);
+  const behind = () => e.node('Relu', [e.node('Sub', [e.f32([1 - window], []), distance_BLC])]);
+  const hidden_BLC = window === 0 ? ahead_BLC : e.node('Add', [ahead_BLC, behind()]);
+  const bias = e.node('Mul', [e.node('Reshape', [hidden_BLC, e.i64([rows, 1, length, capacity])]), e.f32([FAR], [])]);
   const weights = e.node('Softmax', [e.node('Add', [scores_BHLC, bias])], { axis: -1 });
   const weights_BGC = e.node('Reshape', [weights, e.i64([rows, kvHeads, (heads / kvHeads) * length, capacity])]);
   const mixed = e.node('MatMul', [weights_BGC, v_BGCK]);

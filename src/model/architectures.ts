@@ -1,0 +1,81 @@
+// Shape legend: N tokens of a micro-batch, D model width
+import type { Builder, Value } from '../graph/index.ts';
+import type { Architecture, Attend, LayerVector, Linear, LinearModule, OuterTensor } from './architecture.ts';
+import { type Layout, rotatedAttention } from './attention.ts';
+import type { LayerKind, ModelConfig, ModelType } from './config.ts';
+import { llama } from './llama.ts';
+import { mistral } from './mistral.ts';
+
+/** Every architecture by its `model_type`. Where two share a GGUF name, files of it are read as the first. */
+export const ARCHITECTURES: Readonly<Record<ModelType, Architecture>> = { llama, mistral };
+
+/** The architecture of a model. */
+export function architectureOf({ modelType }: Pick<ModelConfig, 'modelType'>): Architecture {
+  return ARCHITECTURES[modelType];
+}
+
+/** The linear modules of a layer in the order of their use; an adapter goes on these. */
+export function linearModules(config: ModelConfig, layer: number): readonly LinearModule[] {
+  return architectureOf(config).modules(config, layer);
+}
+
+/** All tensors of a layer that are no matrices of linear modules: norms and biases. */
+export function layerVectors(config: ModelConfig, layer: number): readonly LayerVector[] {
+  const biases = linearModules(config, layer)
+    .filter(({ bias }) => bias)
+    .map(({ module, out }) => ({ name: `${module}.bias`, shape: [out] }));
+  return [...architectureOf(config).norms(config, layer), ...biases];
+}
+
+/** The tensors outside the layers; a tied head is not among them. */
+export function outerTensors(config: ModelConfig): readonly OuterTensor[] {
+  return architectureOf(config).outer(config);
+}
+
+/** What a layer's programs depend on beside its layout and what is adapted: layers of one signature share them. */
+export function layerSignature({ layerKinds }: ModelConfig, layer: number, { length }: Pick<Layout, 'length'>): string {
+  const { rope, window } = layerKinds[layer]!;
+  return `${rope},${window < length ? window : 0}`;
+}
+
+/** What a layer is built with. */
+export interface LayerOptions {
+  readonly config: ModelConfig;
+  readonly layer: number;
+  readonly layout: Layout;
+  /** Without biases. */
+  readonly linear: Linear;
+  /** Within the rows of the layout, if not given. */
+  readonly attend?: Attend;
+}
+
+/** One decoder layer: x [N, D] to [N, D]. */
+export function decoderLayer(g: Builder, x_ND: Value, options: LayerOptions): Value {
+  const { config, layer, layout, linear } = options;
+  const attend = options.attend ?? ((qkv, kind: LayerKind) => rotatedAttention(g, qkv, config, kind, layout));
+  const biased = new Map(linearModules(config, layer).flatMap((m) => (m.bias ? [[m.module, m.out]] : [])));
+  const withBias: Linear = (module, x) => {
+    const y = linear(module, x);
+    const out = biased.get(module);
+    return out === undefined ? y : g.add(y, g.input(`${module}.bias`, [out]));
+  };
+  const build = { g, config, kind: config.layerKinds[layer]!, linear: withBias, attend };
+  return architectureOf(config).layer(build, x_ND);
+}
+
+/**
+ * What the first layer gets: the embedding's rows [N, D] of the tokens, scaled, and where positions are learned their rows of `positionTable`.
+ *
+ * @param at makes the position of each token [N]
+ */
+export function embedded(g: Builder, config: ModelConfig, rows_ND: Value, at: () => Value): Value {
+  const { embeddingScale } = config;
+  const scaled = embeddingScale === 1 ? rows_ND : g.mul(rows_ND, g.scalar(embeddingScale));
+  const positions = outerTensors(config).find(({ name }) => name === 'positionTable');
+  return positions === undefined ? scaled : g.add(scaled, g.gather(g.input('positionTable', positions.shape), at()));
+}
+
+/** The norm before the head: x [*, D]. Inputs are those of {@link outerTensors} that it needs. */
+export function finalNorm(g: Builder, config: ModelConfig, x: Value): Value {
+  return architectureOf(config).finalNorm(g, config, x);
+}

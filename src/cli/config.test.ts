@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { resolveConfig } from './config.ts';
 import { type ConfigFile, findConfig, readConfig } from './config-file.ts';
-import { configFields, configOptions } from './fields.ts';
+import { configFlags, configOptions } from './fields.ts';
 
 const DATA = { model: 'm', data: ['d.jsonl'] };
 const file = (value: Record<string, unknown>): ConfigFile => ({ file: 'c.json', value, lineOf: () => 7 });
@@ -23,7 +23,8 @@ describe('configOptions', () => {
   it('offers exactly the flags that are promised', () => {
     const promised =
       'model data valid system format train-on max-length on-long role allow init-adapter method weights rank alpha dropout targets layers ' +
-      'epochs steps batch micro-batch lr schedule warmup weight-decay beta1 beta2 eps clip pack shuffle seed patience ' +
+      'epochs steps batch micro-batch lr schedule warmup decay min-lr optimizer weight-decay beta1 beta2 eps momentum nesterov ' +
+      'parameter-scale lora-plus-ratio neftune-alpha clip pack shuffle seed patience ' +
       'out name save-every eval-every keep log device threads memory';
     expect(Object.keys(configOptions()).sort()).toEqual(promised.split(' ').sort());
   });
@@ -33,9 +34,9 @@ describe('configOptions', () => {
     expect(options.rank).toMatchObject({ type: 'integer', default: '16', description: 'rank of the update BA' });
     expect(options.lr).toMatchObject({ type: 'number' });
     expect(options.pack).toMatchObject({ type: 'boolean', negatable: true });
-    expect(options.schedule?.choices).toEqual(['constant', 'linear', 'cosine']);
+    expect(options.schedule?.choices).toEqual(['constant', 'linear', 'cosine', 'wsd', 'inverse-sqrt']);
     expect(options.weights?.choices).toEqual(['lora', 'full']);
-    expect(configFields().find((f) => f.flag === 'rank')?.kinds).toEqual(['lora']);
+    expect(configFlags().find((f) => f.flag === 'rank')?.kinds).toEqual(['lora']);
   });
 });
 

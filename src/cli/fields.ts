@@ -1,5 +1,4 @@
-import { z } from 'zod';
-import { RunConfig } from '../train/config.ts';
+import { type ConfigField, configFields } from '../registry/fields.ts';
 import type { OptionSpec, OptionSpecs, OptionValue } from './command.ts';
 
 /** A leaf of the run's config and the flag that sets it: both come from the one schema. */
@@ -13,17 +12,6 @@ export interface Field {
   readonly reads: 'value' | 'number-or-text' | 'comma-list' | 'files';
   /** For parts of a union: the kinds that have the field. */
   readonly kinds: readonly string[];
-}
-
-interface Schema {
-  readonly type?: string;
-  readonly const?: string;
-  readonly enum?: readonly string[];
-  readonly default?: unknown;
-  readonly description?: string;
-  readonly properties?: Readonly<Record<string, Schema>>;
-  readonly anyOf?: readonly Schema[];
-  readonly oneOf?: readonly Schema[];
 }
 
 /** Flags that are not called after the last word of their path. */
@@ -40,49 +28,24 @@ const VALUES: Readonly<Record<string, string>> = {
   'output.name': 'NAME',
   'compute.memory': 'SIZE',
 };
-const KINDS: Readonly<Record<string, string>> = {
-  method: 'the objective',
-  weights: 'what trains',
-};
-
-/** Every field of {@link RunConfig}, in the order of the schema. */
-export function configFields(): readonly Field[] {
-  const schema = z.toJSONSchema(RunConfig, { io: 'input' }) as Schema;
-  return Object.entries(schema.properties ?? {}).flatMap(([name, part]) => sectionFields(name, part));
+/** Every field of the run's config with its flag, in the order of the schema. */
+export function configFlags(): readonly Field[] {
+  return configFields().map(flagOf);
 }
 
 /** The flags of `train` that set the config. */
 export function configOptions(): OptionSpecs {
-  return Object.fromEntries(configFields().map((field) => [field.flag, field.spec]));
+  return Object.fromEntries(configFlags().map((field) => [field.flag, field.spec]));
 }
 
-function sectionFields(name: string, schema: Schema): Field[] {
-  const variants = schema.oneOf ?? [];
-  if (variants.length > 0) return unionFields(name, variants);
-  const object = schema.properties === undefined ? schema.anyOf?.find((one) => one.properties) : schema;
-  if (object?.properties === undefined) return [field(name, schema, [])];
-  return Object.entries(object.properties).map(([key, leaf]) => field(`${name}.${key}`, leaf, []));
+/** `train.weightDecay` to `weight-decay`, `weights.kind` to `weights`. */
+function flagName(path: string): string {
+  const words = path.split('.');
+  const word = words.at(-1) === 'kind' ? words[0] : words.at(-1);
+  return NAMES[path] ?? (word ?? path).replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`);
 }
 
-function unionFields(name: string, variants: readonly Schema[]): Field[] {
-  const kindOf = (variant: Schema) => variant.properties?.kind?.const ?? '';
-  const choices = variants.map(kindOf);
-  const spec: OptionSpec = { type: 'string', choices, description: KINDS[name] ?? name, default: choices[0] ?? '' };
-  const keys = new Map<string, { leaf: Schema; kinds: string[] }>();
-  for (const variant of variants) {
-    for (const [key, leaf] of Object.entries(variant.properties ?? {})) {
-      if (key === 'kind') continue;
-      const known = keys.get(key) ?? { leaf, kinds: [] };
-      keys.set(key, { leaf, kinds: [...known.kinds, kindOf(variant)] });
-    }
-  }
-  return [
-    { path: `${name}.kind`, flag: name, spec, reads: 'value', kinds: [] },
-    ...[...keys].map(([key, { leaf, kinds }]) => field(`${name}.${key}`, leaf, kinds)),
-  ];
-}
-
-function field(path: string, schema: Schema, kinds: readonly string[]): Field {
+function flagOf({ path, schema, kinds }: ConfigField): Field {
   const types = (schema.anyOf ?? [schema]).map((one) => one.type);
   const array = types.includes('array');
   const reads =
@@ -91,7 +54,6 @@ function field(path: string, schema: Schema, kinds: readonly string[]): Field {
   const type = text ? 'string' : (types[0] as OptionSpec['type']);
   const preset = schema.default;
   const shown = preset === undefined || (Array.isArray(preset) && preset.length === 0) ? undefined : String(preset);
-  const flag = NAMES[path] ?? (path.split('.').at(-1) ?? path).replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`);
   const value = VALUES[path] ?? (type === 'number' || type === 'integer' ? 'N' : undefined);
   const spec: OptionSpec = {
     type,
@@ -102,6 +64,7 @@ function field(path: string, schema: Schema, kinds: readonly string[]): Field {
     ...(type === 'boolean' ? { negatable: true } : {}),
     ...(reads === 'files' ? { many: true } : {}),
   };
+  const flag = flagName(path);
   return { path, flag, spec, reads: array && types.length === 1 ? 'comma-list' : reads, kinds };
 }
 

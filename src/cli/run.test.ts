@@ -50,6 +50,28 @@ describe('main', () => {
     expect((await run('models', '--json', '--quiet')).err).toBe('');
   });
 
+  it('exits with 130 only for the interruption itself, and shows every other fault', async () => {
+    const interrupted = async (fault: (reason: unknown) => unknown) => {
+      const signal = AbortSignal.abort(new Error('interrupted'));
+      let err = '';
+      const env = Object.defineProperty({}, 'TUNESMITH_HOME', {
+        get: () => {
+          throw fault(signal.reason);
+        },
+      });
+      const stderr = { write: (text: string) => (err += text) };
+      return { code: await main(['models'], { stdout: { write: () => {} }, stderr, env, signal }), err };
+    };
+    expect(await interrupted((reason) => reason)).toEqual({ code: 130, err: 'Interrupted.\n' });
+    expect(await interrupted((cause) => new DOMException('x', { name: 'AbortError', cause }))).toMatchObject({
+      code: 130,
+    });
+    expect((await interrupted((cause) => new Error('stopped', { cause }))).code).toBe(130);
+    const fault = await interrupted(() => new Error('a fault of ours'));
+    expect(fault.code).toBe(1);
+    expect(fault.err).toMatch(/^internal: Error: a fault of ours/);
+  });
+
   it('ends wrong usage with 2, one line, and the nearest name', async () => {
     const unknown = await run('modles');
     expect(unknown).toMatchObject({ code: 2, out: '' });

@@ -1,12 +1,25 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { TunesmithError } from '../errors/index.ts';
-import { type PullEvent, pullModel } from '../io/cache.ts';
-import { RunConfig, type RunConfigInput } from '../train/config.ts';
+import type { PullEvent } from '../io/cache.ts';
+import type { RunConfigInput } from '../train/config.ts';
 import type { TrainEvent } from '../train/events.ts';
 import type { TrainPlan } from '../train/plan.ts';
-import { prepareRun, surroundings } from '../train/run.ts';
-import { resolveModel } from './models.ts';
+import { prepareRun, type RunRequest, surroundings } from '../train/run.ts';
+import { requireObject, resolveLayers } from './config.ts';
+import type { Pull } from './locate.ts';
+import type { Places } from './models.ts';
+import { type HubSettings, pullMissing } from './pull.ts';
+import { doneEvent, fromRequest, resumeRequest, startRequest } from './requests.ts';
+
+/**
+ * What to train: a run of its own (what `tunesmith.config.ts` would hold); a run to go on with, as it is; or a new run from the adapter and
+ * the config of another, with what is to be different. A run is its name, its path, or `@last`.
+ */
+export type TrainInput =
+  | RunConfigInput
+  | { readonly resume: string }
+  | ({ readonly from: string } & Partial<Omit<RunConfigInput, 'model' | 'initAdapter'>>);
 
 /** What goes with a run that is started from code. */
 export interface TrainOptions {
@@ -14,6 +27,10 @@ export interface TrainOptions {
   readonly signal?: AbortSignal;
   /** The cache of models; `~/.cache/tunesmith` if not given. */
   readonly home?: string;
+  /** The folder in which `resume` and `from` look for runs by name; `runs` if not given. */
+  readonly runs?: string;
+  /** How the hub is spoken to: endpoint, token, offline. No variable of the environment is read. */
+  readonly hub?: HubSettings;
   /** Told what the run will cost, before it starts. */
   readonly onPlan?: (plan: TrainPlan) => void;
   /** Told how the pull of a missing model goes. */
@@ -21,16 +38,20 @@ export interface TrainOptions {
 }
 
 /**
- * Fine-tunes a model: checks the data, pulls the model if need be, measures, trains, and keeps everything in a run folder.
- * Yields what happens; the last event, `done`, names the folders of the best and the last weights.
+ * Fine-tunes a model: checks options and data, pulls the model if need be, measures, trains, and keeps everything in a run folder. Yields
+ * what happens; the last event, `done`, names the folders of the best and the last weights. A run that is done yields that event only.
  *
- * @param config what `tunesmith.config.ts` would hold
- * @throws the catalogue errors, see docs/errors.md
+ * ```ts
+ * for await (const event of train({ model: 'smollm2-135m-instruct', data: 'support.jsonl' })) console.log(event);
+ * ```
+ *
+ * @throws the catalogue errors, see docs/errors.md; an AggregateError of them where the config has several faults
  */
-export async function* train(config: RunConfigInput, options: TrainOptions = {}): AsyncGenerator<TrainEvent> {
-  const parsed = parseConfig(config);
-  const base = await locate(parsed, options);
-  const run = await prepareRun({ kind: 'start', config: parsed, origins: {}, base }, surroundings());
+export async function* train(input: TrainInput, options: TrainOptions = {}): AsyncGenerator<TrainEvent> {
+  const request = await requestOf(input, options);
+  const done = request.kind === 'resume' ? doneEvent(request.run) : undefined;
+  if (done !== undefined) return yield done;
+  const run = await prepareRun(request, surroundings());
   try {
     options.onPlan?.(run.plan);
     yield* run.start(options.signal ?? new AbortController().signal);
@@ -39,33 +60,22 @@ export async function* train(config: RunConfigInput, options: TrainOptions = {})
   }
 }
 
-/** @throws CLI_OPTION_VALUE naming the key */
-function parseConfig(config: RunConfigInput): RunConfig {
-  const parsed = RunConfig.safeParse(config);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  const message = `${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'is not a config of a run.'}`;
-  throw new TunesmithError('CLI_OPTION_VALUE', { message, cause: parsed.error });
-}
-
-async function locate(config: RunConfig, options: TrainOptions): Promise<{ path: string; hubId: string | undefined }> {
-  const home = options.home ?? join(homedir(), '.cache', 'tunesmith');
-  const found = resolveModel(config.model, { home, runs: config.output.out });
-  if (found.kind === 'path') return { path: found.path, hubId: found.hubId };
-  if (found.kind === 'missing') {
-    const { id, sources, known } = found;
-    const signal = options.signal === undefined ? {} : { signal: options.signal };
-    const pulled = await pullModel({
-      id,
-      home,
-      sources,
-      ...signal,
-      ...(options.onPull ? { onEvent: options.onPull } : {}),
+async function requestOf(input: TrainInput, options: TrainOptions): Promise<RunRequest> {
+  const value = requireObject(input);
+  const { hub = {}, signal, home = join(homedir(), '.cache', 'tunesmith') } = options;
+  const places: Places = { home, runs: options.runs ?? 'runs', hubCache: hub.hubCache };
+  const told = options.onPull === undefined ? {} : { onEvent: options.onPull };
+  const pull: Pull = (missing) => pullMissing(missing, { home, hub, signal, ...told });
+  const { resume, from, ...config } = value;
+  if (resume !== undefined) {
+    const beside = Object.keys(value).find((key) => key !== 'resume' && value[key] !== undefined);
+    if (beside === undefined) return resumeRequest(String(resume), places, pull);
+    throw new TunesmithError('CLI_OPTION_CONFLICT', {
+      message: `resume goes on with the run as it is, so ${beside} has no place beside it.`,
+      fix: 'use from instead of resume to start a new run from its adapter',
     });
-    return { path: pulled.path, hubId: known?.hubId ?? id };
   }
-  throw new TunesmithError('CLI_OPTION_CONFLICT', {
-    message: `${config.model} is a run; a run starts from a base model.`,
-    fix: 'name the base as model and the best folder of the run as initAdapter',
-  });
+  const layer = { kind: 'code', value: config } as const;
+  if (from !== undefined) return fromRequest(String(from), [layer], places, pull);
+  return startRequest(resolveLayers([layer]), places, pull);
 }

@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
-import { configFields } from '../../src/cli/fields.ts';
+import { configFlags } from '../../src/cli/fields.ts';
 import { temporaryFolder } from '../support/cli.ts';
 import { writeRows } from '../support/golden-rows.ts';
 import { type Flags, train, writeToys } from '../support/toy-runs.ts';
@@ -128,7 +128,7 @@ describe('each option changes something', () => {
   test('no option is forgotten', () => {
     const tested = [...CHANGES.map(([flag]) => flag.replace(/^no-/, '')), ...ELSEWHERE, 'allow', 'role'];
     expect(
-      configFields()
+      configFlags()
         .map(({ flag }) => flag)
         .filter((flag) => !tested.includes(flag)),
     ).toEqual([]);

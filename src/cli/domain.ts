@@ -1,4 +1,5 @@
 import type { ModelRequest, ModelSession, Prompt, RowReading, ScoreEvent } from '../evaluate/types.ts';
+import type { OnActivity } from '../train/activity.ts';
 import type { PreparedRun, RunRequest } from '../train/run.ts';
 
 export type {
@@ -22,7 +23,7 @@ export interface Check {
 
 /** What the commands need of the domain; `wiring.ts` connects it. Everything bad is thrown as a TunesmithError. */
 export interface Domain {
-  prepareRun(request: RunRequest): Promise<PreparedRun>;
+  prepareRun(request: RunRequest, onActivity: OnActivity): Promise<PreparedRun>;
   score(
     model: ModelRequest,
     data: readonly string[],

@@ -1,9 +1,21 @@
 import { basename } from 'node:path';
+import type { Activity } from '../train/activity.ts';
 import type { TrainEvent } from '../train/events.ts';
 import type { Context } from './command.ts';
-import type { PreparedRun, TrainPlan } from './domain.ts';
+import type { PreparedRun, RunRequest, TrainPlan } from './domain.ts';
 import { bytesText, countText, curve, durationText, lossText, table } from './format.ts';
-import { openProgress, type Progress } from './progress.ts';
+import { openActivityLine, openProgress, type Progress } from './progress.ts';
+import { domain } from './wiring.ts';
+
+/** Prepares a run and shows how its cost is measured. */
+export async function prepare(request: RunRequest, { terminal }: Context): Promise<PreparedRun> {
+  const line = openActivityLine(terminal);
+  try {
+    return await domain.prepareRun(request, line.show);
+  } finally {
+    line.end();
+  }
+}
 
 /** What a run will cost, in words. */
 export function planText(plan: TrainPlan): string {
@@ -13,7 +25,7 @@ export function planText(plan: TrainPlan): string {
     ['steps', countText(plan.steps)],
     ['trains', `${countText(plan.trainableParameters)} parameters`],
     ['time', `about ${durationText(plan.minutes * 60)}`],
-    ['memory', `${bytesText(plan.peakMemoryBytes)} at the peak`],
+    ['memory', `${bytesText(plan.peakMemoryBytes)} at the peak (${memoryText(plan)})`],
     ['disk', bytesText(plan.diskBytes)],
   ];
   const automatic = Object.entries(plan.automatic).map(
@@ -21,6 +33,10 @@ export function planText(plan: TrainPlan): string {
   );
   const cheaper = plan.cheaper !== undefined ? [`Cheaper: ${plan.cheaper}`] : [];
   return [table(rows), ...automatic, ...cheaper].join('\n');
+}
+
+function memoryText({ predictedMemoryBytes, measuredMemoryBytes }: TrainPlan): string {
+  return `predicted ${bytesText(predictedMemoryBytes)}, ${bytesText(measuredMemoryBytes)} measured in two steps on the longest rows`;
 }
 
 /** What came of a run that was watched. */
@@ -33,11 +49,18 @@ export interface Watched {
 export async function watchRun(run: PreparedRun, context: Context): Promise<Watched> {
   const { terminal, signal } = context;
   const progress = openProgress(terminal, 'train');
+  const line = openActivityLine(terminal);
+  const show = (activity: Activity) => {
+    // One line is redrawn at a time; the bar comes back with the next step.
+    progress.stop();
+    line.show(activity);
+  };
   const losses: number[] = [];
   let first: { readonly step: number; readonly at: number } | undefined;
   let done: Watched['done'];
   try {
-    for await (const event of run.start(signal)) {
+    for await (const event of run.start(signal, show)) {
+      line.end();
       terminal.emit(event);
       if (event.type === 'step') {
         losses.push(event.loss);
@@ -53,6 +76,7 @@ export async function watchRun(run: PreparedRun, context: Context): Promise<Watc
       else tell(event, progress);
     }
   } finally {
+    line.end();
     progress.stop();
   }
   return { done, losses };

@@ -5,9 +5,9 @@ import type { Domain } from './domain.ts';
  * `tunesmith --help` stays quick.
  */
 export const domain: Domain = {
-  async prepareRun(request) {
+  async prepareRun(request, onActivity) {
     const { prepareRun, surroundings } = await import('../train/run.ts');
-    return prepareRun(request, surroundings());
+    return prepareRun(request, surroundings(), onActivity);
   },
   async *score(model, data, signal, reading) {
     yield* (await import('../evaluate/score.ts')).score(model, data, signal, reading);

@@ -19,6 +19,8 @@ export interface LengthOptions {
   readonly maxLength?: number | undefined;
   /** What memory or the model allows: the automatic length stays within. */
   readonly limit?: number | undefined;
+  /** What sets the limit, in words. */
+  readonly limitedBy?: string | undefined;
   readonly onLong: OnLong;
   /** Codes of findings that are let pass. */
   readonly allow?: readonly string[] | undefined;
@@ -113,7 +115,7 @@ function tryRender(row: Row, render: Render, log: FindingLog): readonly Example[
 
 function chooseLength(
   rendered: readonly Rendered[],
-  { maxLength, limit = Number.POSITIVE_INFINITY }: LengthOptions,
+  { maxLength, limit = Number.POSITIVE_INFINITY, limitedBy = 'the model' }: LengthOptions,
 ): { maxLength: number; lengthOrigin: string } {
   if (maxLength !== undefined) return { maxLength, lengthOrigin: 'given' };
   const lengths = rendered.flatMap(({ examples }) => examples.map((e) => e.ids.length));
@@ -126,7 +128,7 @@ function chooseLength(
     fixed.reduce((a, b) => Math.max(a, b), 0),
   );
   if (wanted <= limit) return { maxLength: wanted, lengthOrigin: '99.5th percentile of the rows' };
-  return { maxLength: limit, lengthOrigin: `as long as memory and model allow (the rows would want ${wanted})` };
+  return { maxLength: limit, lengthOrigin: `as long as ${limitedBy} allows; the rows would want ${wanted}` };
 }
 
 /** The examples of a row that fit. */

@@ -96,7 +96,7 @@ export function createHost(driver: Driver): { handle(request: HostRequest): Prom
     for (const t of handles.values()) handleBytes += t.data.byteLength;
     const residentBytes = process.memoryUsage.rss();
     peakBytes = Math.max(peakBytes, residentBytes, process.resourceUsage().maxRSS * 1024);
-    return { peakBytes, residentBytes, handleBytes, programs: programs.size, runMs };
+    return { peakBytes, residentBytes, handleBytes, programs: programs.size, runMs: { ...runMs } };
   }
 
   async function serve(request: HostRequest): Promise<unknown> {
@@ -197,7 +197,7 @@ function drawDropout(data: Float32Array, { dropout, spans, shape }: DropoutSourc
 }
 
 /** Bytes of released buffers that are kept for reuse: fresh memory costs a page fault for every 4 KiB. */
-const POOL_BYTES = 384 * 2 ** 20;
+export const POOL_BYTES = 384 * 2 ** 20;
 
 function createBufferPool() {
   const free = new Map<number, ArrayBuffer[]>();

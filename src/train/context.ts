@@ -2,6 +2,7 @@ import type { Engine } from '../engine/index.ts';
 import type { AdapterSpec } from '../model/adapter.ts';
 import type { BaseHandles } from '../model/base.ts';
 import type { ModelSource } from '../model/source.ts';
+import type { OnActivity } from './activity.ts';
 import type { Dataset } from './dataset.ts';
 import type { Frozen } from './freeze.ts';
 import type { MemoryPlan } from './memory.ts';
@@ -37,6 +38,8 @@ export interface RunContext {
   readonly isResumed: boolean;
   /** Gives a resumed run free; a new one is held from the moment at which its folder is there. */
   readonly release: (() => void) | undefined;
+  /** Told of what takes long and yields no event. */
+  readonly onActivity: OnActivity;
   /** What is to be known about this start of the run, beside what is to be known about the data. */
   readonly warnings: readonly { readonly code: string; readonly message: string }[];
 }

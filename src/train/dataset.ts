@@ -35,6 +35,8 @@ export interface DatasetOptions {
   readonly data: DataConfig;
   readonly text: TextSetup;
   readonly model: ModelConfig;
+  /** Tokens of the longest row that memory allows to train. */
+  readonly longest: number;
   readonly seed: number;
 }
 
@@ -43,7 +45,7 @@ export interface DatasetOptions {
  *
  * @throws the first error among the findings, with all of them in its message
  */
-export async function openDataset({ data, text, model, seed }: DatasetOptions): Promise<Dataset> {
+export async function openDataset({ data, text, model, longest, seed }: DatasetOptions): Promise<Dataset> {
   const load = {
     format: text.format,
     system: systemPrompt(data),
@@ -61,7 +63,9 @@ export async function openDataset({ data, text, model, seed }: DatasetOptions): 
   const loaded = await loadRows(data.train, load);
   const validLoaded = isValidFile(data.valid) ? await loadRows(data.valid, load) : undefined;
   const split = splitRows(loaded.rows, { validation: validationOf(data, validLoaded?.rows), seed });
-  const length = { maxLength: data.maxLength, limit: model.maxPositions, onLong: data.onLong, allow: data.allow };
+  const { maxLength, onLong, allow } = data;
+  const limit = Math.min(model.maxPositions, longest);
+  const length = { maxLength, limit, limitedBy: longest < model.maxPositions ? 'memory' : 'the model', onLong, allow };
   const render = rowRenderer(text, 'train');
   const train = prepareExamples(split.train, render, length);
   // Validation rows are not shortened: they need no backward pass, and the figures should be of whole rows.

@@ -171,7 +171,7 @@ async function writeStart(run: RunContext, folder: string): Promise<void> {
 /** A run begins with the base model's loss on the reporting rows. */
 async function firstProgress(run: RunContext, signal: AbortSignal): Promise<Progress> {
   const report = run.dataset.report.map(({ example }) => example);
-  const base = report.length === 0 ? undefined : await meanLoss(run.net, report, signal);
+  const base = report.length === 0 ? undefined : await meanLoss(run.net, report, signal, { ...run, kind: 'baseline' });
   return {
     step: 0,
     eventBytes: 0,
@@ -198,7 +198,7 @@ function createHooks(run: RunContext, state: OptimizerState, first: Progress, re
   const keepAs = async (name: 'best' | 'last', tensors: readonly TensorToWrite<'F32'>[]) =>
     writeFolderAtomic(join(path, name), (folder) => write(folder, tensors));
   return {
-    evaluate: select.length === 0 ? undefined : (signal) => meanLoss(net, select, signal),
+    evaluate: select.length === 0 ? undefined : (signal) => meanLoss(net, select, signal, { ...run, kind: 'evaluate' }),
     sample: (signal) => answerSamples(run, prompts, signal),
     saveBest: async () => keepAs('best', await readTrained(net)),
     save: async (progress) => {
@@ -238,7 +238,7 @@ async function* finish(
   const report = run.dataset.report.map(({ example }) => example);
   if (report.length > 0 && reportBase !== undefined) {
     loadTrained(best, run.net);
-    const tuned = await meanLoss(run.net, report, signal);
+    const tuned = await meanLoss(run.net, report, signal, { ...run, kind: 'report' });
     yield record.write({ type: 'report', before: reportBase.loss, after: tuned.loss, tokens: tuned.tokens });
   }
   yield record.write({ type: 'done', steps, best, last });

@@ -54,13 +54,12 @@ export function stepBytes(trainee: Trainee, layout: Layout, keep: Keep, layouts 
   const kept = Object.values(outputTypes(forward)).reduce((n, type) => n + 4 * sizeOf(type.shape), 0);
   const mode = trainee.spec === undefined ? 'gradient-and-weights' : 'gradient';
   const working = Math.max(REORDERED * liveBytes(backward), headBytes(model, layout.tokens, mode));
-  // Buffers of micro-batches of one shape wait in the engine while one of another shape is computed.
-  const waiting = Math.min(POOL_BYTES, (layouts - 1) * model.layers * kept);
   return (
     PROCESS_BYTES +
     stateBytes(trainee) +
-    Math.min(SESSION_CAP.bytes, layouts * (programBytes(forward) + programBytes(backward))) +
-    waiting +
+    Math.min(SESSION_CAP.bytes, programBytes(forward, layouts) + programBytes(backward, layouts)) +
+    // Buffers of one shape wait in the engine while a micro-batch of another is computed; most are smaller than the largest.
+    Math.min(POOL_BYTES, ((layouts - 1) * model.layers * kept) / 2) +
     BUFFERS * model.layers * kept +
     working
   );
@@ -71,7 +70,7 @@ export function evaluationBytes(trainee: Trainee, layout: Layout): number {
   const { config: model } = trainee.source;
   const forward = forwardProgram(layerOf(trainee, layout).segment);
   const working = Math.max(REORDERED * liveBytes(forward), headBytes(model, layout.tokens, 'loss'));
-  return PROCESS_BYTES + stateBytes(trainee) + programBytes(forward) + working;
+  return PROCESS_BYTES + stateBytes(trainee) + programBytes(forward, 1) + working;
 }
 
 /**
@@ -86,9 +85,13 @@ function stateBytes({ config, source: { config: model }, spec }: Trainee): numbe
   return 4 * base + 4 * trained * (1 + 2 + 1) + 2 * state;
 }
 
-/** ONNX Runtime keeps the constants of a program, of which only the causal masks are large. */
-function programBytes({ nodes }: Graph): number {
-  return nodes.reduce((n, node) => n + NODE_BYTES + (node.op === 'causalMask' ? 4 * sizeOf(node.shape) : 0), 0);
+/**
+ * Programs like the one for the largest shape, one for each of so many shapes. ONNX Runtime keeps their constants, of which only the causal
+ * masks are large; they are quadratic in the length, so that shorter ones have a third of the longest on average.
+ */
+function programBytes({ nodes }: Graph, layouts: number): number {
+  const masks = nodes.reduce((n, node) => n + (node.op === 'causalMask' ? 4 * sizeOf(node.shape) : 0), 0);
+  return layouts * NODE_BYTES * nodes.length + (1 + (layouts - 1) / 3) * masks;
 }
 
 function headBytes(model: ModelConfig, tokens: number, mode: HeadMode): number {
@@ -152,7 +155,8 @@ export function longestTrainable(trainee: Trainee, available: number): number {
   const rows = trainee.config.train.microBatch ?? 1;
   const needed = (length: number) => {
     const cells = gridLength(length);
-    return stepBytes(trainee, { tokens: rows * cells, rows, length: cells, dense: true }, 'nothing');
+    const layouts = rows === 1 ? gridLengths(cells) : STEPS;
+    return stepBytes(trainee, { tokens: rows * cells, rows, length: cells, dense: true }, 'nothing', layouts);
   };
   if (needed(maxPositions) <= budget) return maxPositions;
   const shortest = Math.min(maxPositions, gridLength(1));
@@ -166,6 +170,13 @@ export function longestTrainable(trainee: Trainee, available: number): number {
     else fails = length;
   }
   return fits;
+}
+
+/** How many lengths a row's grid can have up to this one. */
+function gridLengths(longest: number): number {
+  let count = 0;
+  for (let length = 1; length <= longest; length = gridLength(length) + 1) count++;
+  return count;
 }
 
 /**
@@ -215,7 +226,7 @@ function layoutsOf(
     const rows = lengths.slice(step * train.batch, (step + 1) * train.batch);
     for (const layout of layoutsOfStep(rows, options)) shapes.add(JSON.stringify(layout));
   }
-  return { largest, layouts: Math.max(1, shapes.size) };
+  return { largest, layouts: Math.min(STEPS, Math.max(1, shapes.size)) };
 }
 
 function layoutsOfStep(lengths: readonly number[], options: Parameters<typeof planMicroBatches>[1]): Layout[] {

@@ -1,15 +1,18 @@
 import { dirname } from 'node:path';
-import { stepsPerEpoch } from '../data/index.ts';
+import { type PreparedExample, stepsPerEpoch } from '../data/index.ts';
 import { TunesmithError } from '../errors/index.ts';
 import { folderExists, freeDiskBytes } from '../io/index.ts';
 import { sizeOf } from '../tensor/tensor.ts';
-import type { Example } from '../text/example.ts';
 import { supervisedTokens } from '../text/example.ts';
+import type { OnActivity } from './activity.ts';
 import type { Dataset } from './dataset.ts';
 import type { Automatic, Frozen } from './freeze.ts';
 import { microBatches } from './loop.ts';
+import { type Measured, measure } from './measure.ts';
+import type { MemoryPlan } from './memory.ts';
 import { trainedTensors } from './names.ts';
-import { forwardLoss, microStep, type Network } from './network.ts';
+import type { Network } from './network.ts';
+import { optimizerBytes } from './optimisers/index.ts';
 
 /** What a run will cost, measured on its longest rows. */
 export interface TrainPlan {
@@ -22,7 +25,12 @@ export interface TrainPlan {
   readonly steps: number;
   readonly trainableParameters: number;
   readonly minutes: number;
+  /** What the run will have at its peak, both processes together: the larger of what was predicted, and what was measured with a checkpoint on top. */
   readonly peakMemoryBytes: number;
+  /** Reckoned from the programs before they ran. */
+  readonly predictedMemoryBytes: number;
+  /** After two steps on the longest rows. */
+  readonly measuredMemoryBytes: number;
   readonly diskBytes: number;
   /** Values that were chosen automatically, by dotted path, and why. */
   readonly automatic: Automatic;
@@ -34,79 +42,85 @@ export interface TrainPlan {
 /** Minutes above which a plan names a cheaper choice. */
 const LONG_MINUTES = 30;
 
-/** Runs two real micro-batches of the longest rows, forward and backward, and reckons the whole run from the second. */
-export async function makePlan(
-  net: Network,
-  dataset: Dataset,
-  frozen: Frozen,
-  predictedBytes: number,
-  extraWarnings: TrainPlan['warnings'],
-  now: () => number,
-): Promise<TrainPlan> {
-  const examples = dataset.train.map(({ example }) => example);
+/** What a plan is made from. */
+export interface PlanOptions {
+  readonly dataset: Dataset;
+  readonly frozen: Frozen;
+  readonly memory: MemoryPlan;
+  /** What is to be known about this start of the run, beside what is to be known about the data. */
+  readonly warnings: TrainPlan['warnings'];
+  /** Milliseconds. */
+  readonly now: () => number;
+  readonly onActivity: OnActivity;
+}
+
+/** Takes two real steps on the longest rows, and reckons the whole run from the second. @throws TRAIN_NOT_FINITE */
+export async function makePlan(net: Network, options: PlanOptions): Promise<TrainPlan> {
+  const { dataset, frozen, memory, now, onActivity } = options;
   const { loop } = frozen;
-  const secondsPerToken = await measure(net, longest(examples, loop.order.batch), frozen, now);
-  const tokens = examples.reduce((n, e) => n + e.ids.length, 0);
-  const held = [...dataset.select, ...dataset.report].reduce((n, { example }) => n + example.ids.length, 0);
-  const epochs = loop.totalSteps / stepsPerEpoch(loop.order);
-  const evaluations = dataset.select.length === 0 ? 0 : Math.ceil(loop.totalSteps / loop.evalEvery) + 2;
-  const selectTokens = dataset.select.reduce((n, { example }) => n + example.ids.length, 0);
-  const seconds =
-    epochs * tokens * secondsPerToken.train +
-    (evaluations * selectTokens + 2 * (held - selectTokens)) * secondsPerToken.forward;
-  const trainable = [...trainedTensors(net)].reduce((n, { handle }) => n + sizeOf(handle.shape), 0);
-  const minutes = seconds / 60;
+  const long = longest(dataset.train, loop.order.batch);
+  const batches = microBatches(
+    long.map(({ example }) => example),
+    loop.microBatch,
+  ).toSorted((a, b) => b.ids.length - a.ids.length);
+  const describeRows = () => long.map(({ row: { source } }) => `${source.file}:${source.line}`).join(', ');
+  const evaluates = dataset.select.length + dataset.report.length > 0;
+  const measured = await measure(net, batches, { loop, describeRows, evaluates, now, onActivity });
+  const examples = dataset.train.map(({ example }) => example);
+  const shapes = [...trainedTensors(net)].map(({ handle }) => handle.shape);
+  const trainable = shapes.reduce((n, shape) => n + sizeOf(shape), 0);
+  const state = optimizerBytes(shapes, loop.optimizer.constants);
+  const minutes = secondsOf(dataset, loop, measured) / 60;
   return {
     rows: dataset.train.length,
     validRows: dataset.select.length + dataset.report.length,
-    tokens,
+    tokens: tokensOf(dataset.train),
     supervisedTokens: examples.reduce((n, e) => n + supervisedTokens(e), 0),
     steps: loop.totalSteps,
     trainableParameters: trainable,
     minutes,
-    // Measured before the optimiser's first step; a checkpoint reads weights and moments into this process.
-    peakMemoryBytes:
-      Math.max((await net.engine.stats()).peakBytes + 8 * trainable, predictedBytes) +
-      process.memoryUsage.rss() +
-      12 * trainable,
-    // Each checkpoint holds weights and two moments; best and last hold weights; one is written beside before an old one goes.
-    diskBytes: 4 * trainable * (3 * (frozen.config.output.keep + 2) + 2),
-    automatic: frozen.automatic,
-    warnings: [...dataset.warnings, ...extraWarnings],
-    cheaper: minutes > LONG_MINUTES ? cheaperChoice(frozen, epochs) : undefined,
+    // A checkpoint reads weights and optimiser state into this process.
+    peakMemoryBytes: Math.max(measured.peakBytes + 4 * trainable + state, memory.predictedBytes),
+    predictedMemoryBytes: memory.predictedBytes,
+    measuredMemoryBytes: measured.peakBytes,
+    // Each checkpoint holds weights and optimiser state; best and last hold weights; one is written beside before an old one goes.
+    diskBytes: (4 * trainable + state) * (frozen.config.output.keep + 2) + 8 * trainable,
+    automatic: { ...lengthChoice(dataset), ...frozen.automatic },
+    warnings: [...dataset.warnings, ...options.warnings],
+    cheaper: minutes > LONG_MINUTES ? cheaperChoice(frozen) : undefined,
   };
+}
+
+/** Seconds of steps and evaluations, those of the report at both ends included. */
+function secondsOf(dataset: Dataset, loop: Frozen['loop'], measured: Measured): number {
+  const evaluations = dataset.select.length === 0 ? 0 : Math.ceil(loop.totalSteps / loop.evalEvery) + 2;
+  return (
+    epochsOf(loop) * tokensOf(dataset.train) * measured.secondsPerToken +
+    loop.totalSteps * measured.secondsPerUpdate +
+    (evaluations * tokensOf(dataset.select) + 2 * tokensOf(dataset.report)) * measured.forwardSecondsPerToken
+  );
+}
+
+function epochsOf(loop: Frozen['loop']): number {
+  return loop.totalSteps / stepsPerEpoch(loop.order);
+}
+
+function tokensOf(rows: readonly PreparedExample[]): number {
+  return rows.reduce((n, { example }) => n + example.ids.length, 0);
+}
+
+/** The longest row that is trained, unless it was given. */
+function lengthChoice({ maxLength, lengthOrigin }: Dataset): Automatic {
+  return lengthOrigin === 'given' ? {} : { 'data.maxLength': { value: maxLength, why: lengthOrigin } };
 }
 
 /** As many of the longest examples as a step has rows. */
-function longest(examples: readonly Example[], count: number): Example[] {
-  return examples.toSorted((a, b) => b.ids.length - a.ids.length).slice(0, count);
+function longest(rows: readonly PreparedExample[], count: number): PreparedExample[] {
+  return rows.toSorted((a, b) => b.example.ids.length - a.example.ids.length).slice(0, count);
 }
 
-async function measure(
-  net: Network,
-  examples: readonly Example[],
-  frozen: Frozen,
-  now: () => number,
-): Promise<{ readonly train: number; readonly forward: number }> {
-  const batch = microBatches(examples, frozen.loop.microBatch).toSorted((a, b) => b.ids.length - a.ids.length)[0]!;
-  const step = async (): Promise<number> => {
-    const start = now();
-    const { nll, layers, outer } = microStep(net, batch, 0);
-    net.engine.release(...nll, ...layers.flatMap((layer) => Object.values(layer)), ...Object.values(outer));
-    await net.engine.sync();
-    return (now() - start) / 1000;
-  };
-  await step();
-  const train = await step();
-  net.engine.release(...forwardLoss(net, batch));
-  await net.engine.sync();
-  const start = now();
-  net.engine.release(...forwardLoss(net, batch));
-  await net.engine.sync();
-  return { train: train / batch.realTokens, forward: (now() - start) / 1000 / batch.realTokens };
-}
-
-function cheaperChoice({ config }: Frozen, epochs: number): string {
+function cheaperChoice({ config, loop }: Frozen): string {
+  const epochs = epochsOf(loop);
   if (config.weights.kind === 'full')
     return '--weights lora trains a hundredth of the numbers in about two thirds of the time.';
   if (epochs > 1) return `--epochs 1 takes about ${Math.round(100 / epochs)} % of the time.`;

@@ -10,14 +10,15 @@ import { uploadBase } from '../model/base.ts';
 import { openPeft, type PeftAdapter } from '../model/peft.ts';
 import { baseHash, type ModelSource, openModelSource } from '../model/source.ts';
 import { openText, type TextTools } from '../text/index.ts';
+import type { OnActivity } from './activity.ts';
 import { newestCheckpoint } from './checkpoint.ts';
 import type { DataConfig, RunConfig } from './config.ts';
 import { type FrozenFacts, type RunContext, START } from './context.ts';
 import { type Dataset, isValidFile, openDataset, systemPrompt } from './dataset.ts';
 import type { TrainEvent } from './events.ts';
 import { executeRun } from './execute.ts';
-import { freeze, requireEffective } from './freeze.ts';
-import { chooseMemory } from './memory.ts';
+import { freeze, requireEffective, requireTaken } from './freeze.ts';
+import { chooseMemory, longestTrainable } from './memory.ts';
 import { createNetwork } from './network.ts';
 import { makePlan, requireDisk, type TrainPlan } from './plan.ts';
 import { chooseFormat, type TextSetup } from './rows.ts';
@@ -64,7 +65,8 @@ export type RunRequest =
 export interface PreparedRun {
   readonly plan: TrainPlan;
   readonly path: string;
-  start(signal: AbortSignal): AsyncGenerator<TrainEvent>;
+  /** `onActivity` is told of what yields no event while it goes on. */
+  start(signal: AbortSignal, onActivity?: OnActivity): AsyncGenerator<TrainEvent>;
   close(): Promise<void>;
 }
 
@@ -75,10 +77,14 @@ export interface PreparedRun {
  *
  * @throws the catalogue errors of models, data, adapters; RUN_ACTIVE, RUN_EXISTS, RUN_DATA_CHANGED, TRAIN_MEMORY, TRAIN_DISK
  */
-export async function prepareRun(request: RunRequest, around: Surroundings): Promise<PreparedRun> {
+export async function prepareRun(
+  request: RunRequest,
+  around: Surroundings,
+  onActivity: OnActivity = () => {},
+): Promise<PreparedRun> {
   const release = request.kind === 'resume' ? holdRun(request.run) : undefined;
   try {
-    const { close, ...run } = await prepare(request, around, release);
+    const { close, ...run } = await prepare(request, around, release, onActivity);
     return { ...run, close: () => close().finally(release) };
   } catch (error) {
     release?.();
@@ -90,6 +96,7 @@ async function prepare(
   request: RunRequest,
   around: Surroundings,
   release: (() => void) | undefined,
+  onActivity: OnActivity,
 ): Promise<PreparedRun> {
   const old = request.kind === 'resume' ? readFrozen(request.run) : undefined;
   const config = request.kind === 'start' ? request.config : old!.config;
@@ -102,10 +109,14 @@ async function prepare(
     const base = uploadBase(engine, source.config, source.tensors);
     const adapter = spec === undefined ? undefined : placeAdapter(engine, source, spec, peft, seed);
     const dropout = spec !== undefined && spec.dropout > 0 ? { share: spec.dropout, seed } : undefined;
-    const net = createNetwork({ engine, base, adapter, weights: config.weights.kind, keep: memory.keep, dropout });
+    const { neftuneAlpha: alpha } = config.train;
+    const neftune = alpha === undefined ? undefined : { alpha, seed };
+    const options = { weights: config.weights.kind, keep: memory.keep, dropout, neftune };
+    const net = createNetwork({ engine, base, adapter, ...options });
     const versions = { tunesmith: around.version, node: process.version };
     const warnings = old === undefined ? [] : versionWarnings(old.facts.versions, versions);
-    const plan = await makePlan(net, dataset, frozen, memory.predictedBytes, warnings, () => performance.now());
+    const now = () => performance.now();
+    const plan = await makePlan(net, { dataset, frozen, memory, warnings, now, onActivity });
     if (old === undefined) requireDisk(plan, path);
     const facts: FrozenFacts = {
       base: { path: resolve(request.base.path), hubId: request.base.hubId, sha256 },
@@ -117,8 +128,10 @@ async function prepare(
     };
     const origins = request.kind === 'start' ? request.origins : {};
     const open = { path, source, engine, base, net, spec, dataset, text };
-    const context: RunContext = { ...open, frozen, facts, origins, isResumed: old !== undefined, release, warnings };
-    return { plan, path, start: (signal) => executeRun(context, signal), close: () => engine.close() };
+    const context = { ...open, frozen, facts, origins, isResumed: old !== undefined, release, warnings };
+    const start: PreparedRun['start'] = (signal, onActivity = () => {}) =>
+      executeRun({ ...context, onActivity }, signal);
+    return { plan, path, start, close: () => engine.close() };
   } catch (error) {
     await engine.close();
     throw error;
@@ -135,6 +148,7 @@ async function openInputs(request: RunRequest, config: RunConfig, old: FrozenRun
       fix: 'leave --device out',
     });
   }
+  if (request.kind === 'start') requireTaken(config);
   const source = openModelSource(request.base.path);
   const clock = old?.facts.text.clock ?? around.now().toISOString();
   const tools: Partial<TextTools> = source.text === undefined ? {} : openText(source.text, { now: new Date(clock) });
@@ -150,13 +164,15 @@ async function openInputs(request: RunRequest, config: RunConfig, old: FrozenRun
   const system = old === undefined ? systemPrompt(data) : data.system;
   const length = old === undefined ? {} : { maxLength: old.facts.maxLength };
   const pinned = { ...data, ...length, ...(system === undefined ? {} : { system }) };
-  const dataset = await openDataset({ data: pinned, text, model: source.config, seed: config.train.seed });
-  if (request.kind === 'resume') requireSameData(request.run, dataset);
-  else requireEffective(config, dataset.select.length > 0);
-
   const peft = startAdapter(request, config, source);
   const spec = config.weights.kind === 'lora' ? adapterSpec(config.weights, peft, source) : undefined;
-  const memory = old?.facts.memory ?? chooseMemory({ config, source, spec, dataset, available: around.memoryBytes });
+  const trainee = { config, source, spec };
+  // A length that is set is held against the rows, which may all be shorter.
+  const longest = pinned.maxLength ?? longestTrainable(trainee, around.memoryBytes);
+  const dataset = await openDataset({ data: pinned, text, model: source.config, longest, seed: config.train.seed });
+  if (request.kind === 'resume') requireSameData(request.run, dataset);
+  else requireEffective(config, dataset.select.length > 0);
+  const memory = old?.facts.memory ?? chooseMemory(trainee, dataset, around.memoryBytes);
   const weights = spec === undefined ? config.weights : weightsOf(spec);
   const stored = withAbsolutePaths({ ...config, weights }, pinned, request.base);
   const frozen = freeze(stored, source.config, dataset.train.length, memory.targetTokens);

@@ -41,7 +41,8 @@ interface Expected {
 
 const train = (flags: Flags): Promise<Called> => {
   const all: Flags = { model, data: good, valid: 'none', steps: 1, batch: 2, threads: 1, out, ...flags };
-  return cli(['train', ...Object.entries(all).flatMap(([k, v]) => (v === true ? [`--${k}`] : [`--${k}`, String(v)]))]);
+  const given = Object.entries(all).filter(([, v]) => v !== undefined);
+  return cli(['train', ...given.flatMap(([k, v]) => (v === true ? [`--${k}`] : [`--${k}`, String(v)]))]);
 };
 
 function expectRefused({ exit, lines, stderr }: Called, { code, file: place, line, says }: Expected): void {
@@ -232,6 +233,11 @@ describe('options', () => {
     ['--rank with --weights full', { weights: 'full', rank: 4 }, { code: 'CLI_OPTION_CONFLICT', says: '--rank' }],
     ['--steps and --epochs', { epochs: 1 }, { code: 'CLI_OPTION_CONFLICT', says: '--epochs' }],
     ['--patience without validation rows', { patience: 1 }, { code: 'CLI_OPTION_CONFLICT', says: '--patience' }],
+    [
+      '--eval-every where the rows are too few to hold some out',
+      { 'eval-every': 2, valid: undefined },
+      { code: 'CLI_OPTION_CONFLICT', says: '--valid FILE|FRACTION' },
+    ],
     [
       '--rank beside --init-adapter',
       { 'init-adapter': model, rank: 4 },

@@ -8,8 +8,8 @@ import { type Context, defineCommand, INTERRUPTED } from '../command.ts';
 import { resolveConfig } from '../config.ts';
 import type { ModelRequest, ModelSession } from '../domain.ts';
 import { lossText, table } from '../format.ts';
-import { requestModel } from '../models.ts';
-import { summaryText, watchRun } from '../training.ts';
+import { offlineOption, requestModel } from '../models.ts';
+import { prepare, summaryText, watchRun } from '../training.ts';
 import { domain } from '../wiring.ts';
 
 /** The example data lies as deep beneath src as beneath dist. */
@@ -34,7 +34,7 @@ export const quickstart = defineCommand({
   summary:
     'The whole story in minutes on a laptop: pull a model, teach it a voice, see what it learned and what it forgot.',
   positionals: [],
-  options: {},
+  options: { offline: offlineOption },
   examples: ['quickstart'],
   async run(_args, context) {
     const { terminal, signal } = context;
@@ -108,7 +108,7 @@ async function trainIt(base: ModelRequest, context: Context) {
   const { terminal, signal } = context;
   const data = { data: [example('support/train.jsonl')], valid: example('support/held-out.jsonl') };
   const { config, origins } = resolveConfig({ model: DEFAULT_MODEL, ...data, ...SETTINGS }, undefined);
-  const run = await domain.prepareRun({ kind: 'start', config, origins, base });
+  const run = await prepare({ kind: 'start', config, origins, base }, context);
   try {
     const watched = await watchRun(run, context);
     if (signal.aborted || watched.done === undefined) {

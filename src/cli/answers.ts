@@ -58,7 +58,7 @@ export async function answerFile(request: AnswerRequest, context: Context): Prom
     progress.stop();
     appender.close();
   }
-  if (signal.aborted) terminal.say('Interrupted; the same command goes on where this one stopped.');
+  if (signal.aborted) terminal.say('The same command goes on where this one stopped.');
   else terminal.print(`${questions.length} answers in ${out}`);
 }
 

@@ -106,7 +106,7 @@ export function openConversation(
     if (name === undefined) return line.trim() === '' ? undefined : answer(line.trim(), signal);
     if (Object.hasOwn(commands, name)) return commands[name]!(rest.trim());
     const near = nearestName(name, Object.keys(commands));
-    io.print(`There is no /${name}.${near === undefined ? '' : ` Did you mean /${near}?`}\n${HELP}`);
+    io.print(`There is no /${name}.${near === undefined ? '' : ` Did you mean /${near}?`} /help lists the commands.`);
   }
 
   return {

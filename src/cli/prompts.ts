@@ -1,6 +1,7 @@
 import { type Complain, readMessages, readTools } from '../data/messages.ts';
-import { type ErrorCode, TunesmithError } from '../errors/index.ts';
+import { type ErrorCode, nearestName, TunesmithError } from '../errors/index.ts';
 import { readJson, readText } from '../io/files.ts';
+import type { Role } from '../text/messages.ts';
 import type { OptionSpecs, Values } from './command.ts';
 import type { Prompt, RowReading } from './domain.ts';
 
@@ -11,7 +12,7 @@ export const rowOptions = {
 } as const satisfies OptionSpecs;
 
 /** Reads them. @throws CLI_OPTION_VALUE */
-export function rowReading({ role = [], allow = [] }: Values<typeof rowOptions>): RowReading {
+export function rowReading({ role = [], allow = [] }: Partial<Values<typeof rowOptions>>): RowReading {
   const wrong = role.find((pair) => !/^[^=]+=(system|user|assistant|tool)$/.test(pair));
   if (wrong === undefined) return { roles: role, allow: allow.flatMap((codes) => codes.split(',')) };
   throw new TunesmithError('CLI_OPTION_VALUE', {
@@ -30,7 +31,8 @@ export async function readSystem(system: string | undefined): Promise<string | u
  *
  * @throws FILE_NOT_FOUND, FILE_NOT_JSON, DATA_* with the line
  */
-export function readMessagesFile(file: string): (Prompt & { kind: 'messages' })[] {
+export function readMessagesFile(file: string, { roles = [] }: RowReading): (Prompt & { kind: 'messages' })[] {
+  const conversation = conversationReader(Object.fromEntries(roles.map((pair) => pair.split('=') as [string, Role])));
   if (!file.toLowerCase().endsWith('.jsonl')) return [conversation(readJson(file), file, undefined)];
   return readText(file)
     .split(/\r?\n/)
@@ -60,15 +62,32 @@ function parseLine(line: string, file: string, number: number): unknown {
   }
 }
 
-function conversation(value: unknown, file: string, line: number | undefined): Prompt & { kind: 'messages' } {
-  const faults: TunesmithError[] = [];
-  const complain: Complain = (code: ErrorCode, message, fix) =>
-    void faults.push(new TunesmithError(code, { message, file, line, fix }));
-  const fields = Array.isArray(value) ? { messages: value } : typeof value === 'object' && value !== null ? value : {};
-  const messages = readMessages('messages' in fields ? fields.messages : undefined, {}, complain);
-  const tools = readTools({ ...fields }, complain);
-  if (faults.length > 1) throw new AggregateError(faults);
-  if (faults[0] !== undefined) throw faults[0];
-  if (messages === undefined || tools === undefined) throw new Error(`internal: ${file} was refused without a reason`);
-  return { kind: 'messages', messages, ...(tools === 'none' ? {} : { tools }) };
-}
+const conversationReader =
+  (roles: Readonly<Record<string, Role>>) =>
+  (value: unknown, file: string, line: number | undefined): Prompt & { kind: 'messages' } => {
+    const faults: TunesmithError[] = [];
+    const complain: Complain = (code: ErrorCode, message, fix) =>
+      void faults.push(new TunesmithError(code, { message, file, line, fix }));
+    const fields = Array.isArray(value)
+      ? { messages: value }
+      : typeof value === 'object' && value !== null
+        ? value
+        : {};
+    if (!('messages' in fields)) {
+      const near = nearestName('messages', Object.keys(fields));
+      const fix = near === undefined ? undefined : `rename "${near}" to "messages"`;
+      throw new TunesmithError('DATA_MESSAGE', {
+        message: 'has neither an array nor {"messages": [...]}.',
+        file,
+        line,
+        fix,
+      });
+    }
+    const messages = readMessages(fields.messages, { roles }, complain);
+    const tools = readTools({ ...fields }, complain);
+    if (faults.length > 1) throw new AggregateError(faults);
+    if (faults[0] !== undefined) throw faults[0];
+    if (messages === undefined || tools === undefined)
+      throw new Error(`internal: ${file} was refused without a reason`);
+    return { kind: 'messages', messages, ...(tools === 'none' ? {} : { tools }) };
+  };

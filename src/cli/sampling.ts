@@ -44,8 +44,8 @@ export function lengthText(
   contextLength: number,
 ): string | undefined {
   if (stop !== 'length') return undefined;
-  if (tokens < maxTokens) return `cut there: the model's context of ${contextLength} tokens is full`;
-  return `cut there: --max-tokens ${maxTokens}`;
+  if (tokens < maxTokens) return `cut: the model's context of ${contextLength} tokens is full`;
+  return `cut at --max-tokens ${maxTokens}`;
 }
 
 /** The range of each number: lowest, highest, and whether these themselves are allowed. */
@@ -68,6 +68,7 @@ export function samplingOf(options: Values<typeof samplingOptions>): Sampling {
     const top = high > 1e9 ? '' : ` and at most ${high}`;
     throw new TunesmithError('CLI_OPTION_VALUE', { message: `--${name} ${value} is not ${range}${top}.` });
   }
+  if (options.stop?.includes('')) throw new TunesmithError('CLI_OPTION_VALUE', { message: '--stop is empty.' });
   const temperature = options.temperature ?? 0;
   const ignored = (['top-k', 'top-p', 'min-p', 'seed'] as const).find((name) => options[name] !== undefined);
   if (temperature === 0 && ignored !== undefined) {

@@ -161,6 +161,12 @@ describe('generate', () => {
     expect(stderr).toContain("the model's context of 512 tokens is full");
   });
 
+  test('maps the roles of --messages', async () => {
+    const human = rows('mapped.json', [{ role: 'human', content: 'Hi' }]);
+    const mapped = await ask('--messages', human, '--role', 'human=user');
+    expect(texts(mapped)).toEqual(texts(await ask('--prompt', 'Hi')));
+  });
+
   test('takes a system prompt from a file', async () => {
     writeFileSync(file('system.txt'), 'Be brief.\n');
     const named = await ask('--prompt', 'Hi', '--system', file('system.txt'));
@@ -179,6 +185,9 @@ describe('generate', () => {
     [['--prompt', ' '], 'CLI_OPTION_VALUE'],
     [['--prompt', '', '--format', 'raw'], 'GENERATE_PROMPT'],
     [['--prompt', 'x', '--role', 'bot=assistant'], 'CLI_OPTION_CONFLICT'],
+    [['--prompt', 'x', '--stop', ''], 'CLI_OPTION_VALUE'],
+    [['--messages', rows('human.json', { messages: [{ role: 'human', content: 'Hi' }] })], 'DATA_ROLE_UNKNOWN'],
+    [['--messages', rows('message.json', { message: [user('Hi')] })], 'DATA_MESSAGE'],
     [['--prompt', 'long '.repeat(600)], 'GENERATE_PROMPT'],
     [['--messages', rows('answered.json', [user('Hi'), { role: 'assistant', content: 'Ho' }])], 'DATA_NO_QUESTION'],
     [['--messages', rows('nothing.json', [])], 'DATA_NO_QUESTION'],

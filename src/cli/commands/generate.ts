@@ -44,6 +44,7 @@ ${PRECISION_NOTE}`,
     if (sources !== 1) {
       throw new TunesmithError('CLI_ARGUMENT', {
         message: 'generate takes --prompt, --messages or --data, and just one of them.',
+        fix: 'tunesmith generate @last --prompt "..."',
       });
     }
     if ((data === undefined) !== (out === undefined)) {
@@ -54,12 +55,13 @@ ${PRECISION_NOTE}`,
     if (prompt === undefined && (options.system ?? options.format) !== undefined) {
       throw new TunesmithError('CLI_OPTION_CONFLICT', { message: '--system and --format go with --prompt.' });
     }
-    if (data === undefined && (options.role ?? options.allow) !== undefined) {
-      throw new TunesmithError('CLI_OPTION_CONFLICT', { message: '--role and --allow go with --data.' });
+    const unread = data === undefined && ((options.allow && '--allow') || (prompt && options.role && '--role'));
+    if (unread) {
+      throw new TunesmithError('CLI_OPTION_CONFLICT', { message: `${unread} has no effect without --data.` });
     }
     const sampling = samplingOf(options);
     const reading = rowReading(options);
-    const conversations = messages === undefined ? undefined : readMessagesFile(messages).map(requireQuestion);
+    const conversations = messages === undefined ? undefined : readMessagesFile(messages, reading).map(requireQuestion);
     const model = await requestModel(modelName(positionals[0], options.model) ?? '@last', options, context);
     const session = await domain.openModel(model);
     try {
@@ -111,6 +113,7 @@ async function answer(
     if (event.type === 'result') results.push(event);
     else if (prompts.length === 1 && !terminal.json) terminal.stream(event.text);
   }
+  if (signal.aborted && prompts.length === 1) terminal.print('');
   results.sort((a, b) => a.index - b.index);
   for (const result of results) {
     terminal.emit(result);

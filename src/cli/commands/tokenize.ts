@@ -2,7 +2,7 @@ import { TunesmithError } from '../../errors/index.ts';
 import { defineCommand } from '../command.ts';
 import type { Prompt } from '../domain.ts';
 import { modelName, modelOptions, requestModel } from '../models.ts';
-import { readMessagesFile } from '../prompts.ts';
+import { readMessagesFile, rowOptions, rowReading } from '../prompts.ts';
 import { domain } from '../wiring.ts';
 
 /** `tunesmith tokenize`. */
@@ -15,6 +15,7 @@ export const tokenize = defineCommand({
     model: modelOptions.model,
     text: { type: 'string', value: 'TEXT', description: 'the text' },
     messages: { type: 'string', value: 'FILE', description: 'an array of messages or {messages}; .jsonl: several' },
+    role: rowOptions.role,
     'add-generation-prompt': { type: 'boolean', description: "end with the opening of the assistant's turn" },
   },
   examples: [
@@ -30,13 +31,15 @@ export const tokenize = defineCommand({
       });
     }
     const addGenerationPrompt = options['add-generation-prompt'] ?? false;
-    if (text !== undefined && addGenerationPrompt) {
-      throw new TunesmithError('CLI_OPTION_CONFLICT', { message: '--add-generation-prompt has no effect on --text.' });
+    const useless = addGenerationPrompt ? '--add-generation-prompt' : options.role && '--role';
+    if (text !== undefined && useless) {
+      throw new TunesmithError('CLI_OPTION_CONFLICT', { message: `${useless} has no effect on --text.` });
     }
     const name = modelName(positionals[0], options.model);
     if (name === undefined)
       throw new TunesmithError('CLI_ARGUMENT', { message: 'no model is named.', fix: '--model MODEL' });
-    const prompts: Prompt[] = text !== undefined ? [{ kind: 'text', text }] : readMessagesFile(messages ?? '');
+    const prompts: Prompt[] =
+      text !== undefined ? [{ kind: 'text', text }] : readMessagesFile(messages ?? '', rowReading(options));
     const model = await requestModel(name, {}, context);
     for (const prompt of prompts) {
       const result = await domain.tokenize(model, prompt, { addGenerationPrompt });

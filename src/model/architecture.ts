@@ -74,6 +74,8 @@ export interface Architecture {
   readonly parse: (reader: ConfigReader) => ModelConfig;
   /** Keys of config.json beyond those that all have. */
   readonly write: (config: ModelConfig) => Readonly<Record<string, unknown>>;
+  /** Hugging Face folders hold the matrices of linear modules as [in, out]. */
+  readonly isTransposed: boolean;
   readonly gguf: GgufForm;
   /** `model.layers` */
   readonly layersPrefix: string;

@@ -3,11 +3,28 @@ import type { Builder, Value } from '../graph/index.ts';
 import type { Architecture, Attend, LayerVector, Linear, LinearModule, OuterTensor } from './architecture.ts';
 import { type Layout, rotatedAttention } from './attention.ts';
 import type { LayerKind, ModelConfig, ModelType } from './config.ts';
+import { gemma3Text } from './gemma3-text.ts';
+import { gpt2 } from './gpt2.ts';
 import { llama } from './llama.ts';
 import { mistral } from './mistral.ts';
+import { olmo2 } from './olmo2.ts';
+import { phi3 } from './phi3.ts';
+import { qwen2 } from './qwen2.ts';
+import { qwen3 } from './qwen3.ts';
+import { smollm3 } from './smollm3.ts';
 
 /** Every architecture by its `model_type`. Where two share a GGUF name, files of it are read as the first. */
-export const ARCHITECTURES: Readonly<Record<ModelType, Architecture>> = { llama, mistral };
+export const ARCHITECTURES: Readonly<Record<ModelType, Architecture>> = {
+  llama,
+  mistral,
+  qwen2,
+  qwen3,
+  smollm3,
+  gemma3_text: gemma3Text,
+  phi3,
+  olmo2,
+  gpt2,
+};
 
 /** The architecture of a model. */
 export function architectureOf({ modelType }: Pick<ModelConfig, 'modelType'>): Architecture {

@@ -9,7 +9,8 @@ export interface ConfigReader {
   readonly file: string;
   /** A positive number, or the fallback where there is none. @throws MODEL_CONFIG */
   number(key: string, fallback?: number): number;
-  flag(key: string): boolean;
+  /** True or false; the fallback (false, if none is given) where there is neither. */
+  flag(key: string, fallback?: boolean): boolean;
   /** A list of this many entries; undefined where there is none. @throws MODEL_CONFIG */
   list(key: string, length: number): readonly unknown[] | undefined;
   /** @throws MODEL_UNSUPPORTED */
@@ -27,7 +28,7 @@ export function configReader(json: Json, file: string): ConfigReader {
     json,
     file,
     number: (key, fallback) => numberOf(json, key, file, fallback),
-    flag: (key) => json[key] === true,
+    flag: (key, fallback = false) => (typeof json[key] === 'boolean' ? json[key] : fallback),
     list: (key, length) => {
       const value = json[key] ?? undefined;
       if (value === undefined || (Array.isArray(value) && value.length >= length)) return value;
@@ -67,12 +68,24 @@ export function everyLayer(layers: number, kind: LayerKind): readonly LayerKind[
 
 const NO_BIASES: ModelConfig['biases'] = { qkv: false, output: false, mlp: false };
 
+/** What transformers takes where config.json says nothing, and what it may say. */
+export interface DecoderDefaults {
+  readonly isTied?: boolean;
+  readonly headDim?: number;
+  /** Only a part of each head may turn. */
+  readonly isPartial?: boolean;
+}
+
 /** Reads the keys of config.json that nearly all decoders have: rotary positions, no window, no biases. */
-export function parseDecoder(r: ConfigReader, modelType: ModelType): ModelConfig {
+export function parseDecoder(r: ConfigReader, modelType: ModelType, defaults: DecoderDefaults = {}): ModelConfig {
   refuseUnsupported(r);
   const heads = r.number('num_attention_heads');
   const hiddenSize = r.number('hidden_size');
-  const headDim = r.number('head_dim', hiddenSize / heads);
+  const headDim = r.number('head_dim', defaults.headDim ?? hiddenSize / heads);
+  const share = rotatedShare(r);
+  if (share !== 1 && defaults.isPartial !== true) {
+    r.refuse(`partial_rotary_factor ${share} is not supported for this architecture.`);
+  }
   const layers = r.number('num_hidden_layers');
   return {
     modelType,
@@ -82,7 +95,7 @@ export function parseDecoder(r: ConfigReader, modelType: ModelType): ModelConfig
     heads,
     kvHeads: r.number('num_key_value_heads', heads),
     headDim,
-    rotaryDim: headDim,
+    rotaryDim: Math.floor(headDim * share),
     normEps: r.number('rms_norm_eps', 1e-6),
     rope: parseRope(r),
     localRope: undefined,
@@ -92,8 +105,8 @@ export function parseDecoder(r: ConfigReader, modelType: ModelType): ModelConfig
     activation: parseActivation(r),
     biases: NO_BIASES,
     vocabSize: r.number('vocab_size'),
-    tiedEmbeddings: r.flag('tie_word_embeddings'),
-    maxPositions: r.number('max_position_embeddings', 2048),
+    tiedEmbeddings: r.flag('tie_word_embeddings', defaults.isTied),
+    maxPositions: Math.min(r.number('max_position_embeddings', 2048), shortRows(r)),
     eosIds: idsOf(r.json.eos_token_id),
   };
 }
@@ -110,10 +123,11 @@ const ACTIVATIONS: Readonly<Record<string, Activation>> = {
   gelu_new: 'geluTanh',
 };
 
-function parseActivation(r: ConfigReader): Activation {
-  const keys = ['hidden_act', 'hidden_activation', 'activation_function'];
+/** The activation of the feed-forward layers. @throws MODEL_UNSUPPORTED */
+export function parseActivation(r: ConfigReader, fallback: Activation = 'silu'): Activation {
+  const keys = ['hidden_activation', 'hidden_act', 'activation_function'];
   const key = keys.find((k) => typeof r.json[k] === 'string');
-  if (key === undefined) return 'silu';
+  if (key === undefined) return fallback;
   const given = String(r.json[key]);
   return ACTIVATIONS[given] ?? r.refuse(`${key} "${given}" is not one of: ${Object.keys(ACTIVATIONS).join(', ')}.`);
 }
@@ -128,20 +142,44 @@ function refuseUnsupported(r: ConfigReader): void {
 }
 
 /**
+ * Which layers have a window: as `layer_types` says, or where it is missing `isSliding`.
+ *
+ * @param window 0 for none at all
+ */
+export function slidingKinds(
+  r: ConfigReader,
+  layers: number,
+  { window, isSliding }: { readonly window: number; readonly isSliding: (layer: number) => boolean },
+): readonly LayerKind[] {
+  const types = r.list('layer_types', layers);
+  return Array.from({ length: layers }, (_, layer) => {
+    const type = types?.[layer] ?? (isSliding(layer) ? 'sliding_attention' : 'full_attention');
+    if (type !== 'sliding_attention' && type !== 'full_attention') {
+      r.refuse(`layer_types "${String(type)}" is not one of: full_attention, sliding_attention.`);
+    }
+    return { rope: 'global', window: type === 'sliding_attention' ? window : 0 };
+  });
+}
+
+/** The record that says how positions turn; transformers 5 may have one for each type of layer. */
+function ropeRecord({ json }: ConfigReader, layerType = 'full_attention'): Json {
+  const given = (json.rope_parameters ?? json.rope_scaling ?? {}) as Json;
+  return (given[layerType] as Json | undefined) ?? given;
+}
+
+/**
  * Reads `rope_parameters` (transformers 5), or `rope_theta` and `rope_scaling`.
  *
  * @throws MODEL_UNSUPPORTED, MODEL_CONFIG
  */
-export function parseRope(r: ConfigReader): RopeConfig {
-  const given = (r.json.rope_parameters ?? r.json.rope_scaling ?? {}) as Json;
+export function parseRope(r: ConfigReader, layerType?: string): RopeConfig {
+  const given = ropeRecord(r, layerType);
   const theta = numberOf({ rope_theta: given.rope_theta ?? r.json.rope_theta }, 'rope_theta', r.file, 10_000);
   const kind = given.rope_type ?? given.type ?? 'default';
   const number = (key: string, fallback?: number) => numberOf(given, key, r.file, fallback);
   if (kind === 'default') return { theta, scaling: { kind: 'none' } };
   if (kind === 'linear') return { theta, scaling: { kind: 'linear', factor: number('factor') } };
-  if (kind === 'longrope' && isPlainFactors(given)) {
-    return { theta, scaling: { kind: 'factors', factors: given.short_factor as number[], attentionFactor: 1 } };
-  }
+  if (kind === 'longrope' || kind === 'su') return { theta, scaling: parseLongRope(r, given) };
   if (kind === 'llama3') {
     return {
       theta,
@@ -154,19 +192,38 @@ export function parseRope(r: ConfigReader): RopeConfig {
       },
     };
   }
-  return r.refuse(`rope_type "${String(kind)}" is not one of: default, linear, llama3.`);
+  return r.refuse(`rope_type "${String(kind)}" is not one of: default, linear, llama3, longrope.`);
 }
 
-/** longrope that treats short and long rows alike, as folders tuned from GGUF files say it. */
-function isPlainFactors({ short_factor, long_factor, attention_factor }: Json): boolean {
-  return Array.isArray(short_factor) && attention_factor === 1 && String(short_factor) === String(long_factor);
+/** LongRoPE has two lists of factors; the one for short rows is taken, and rows are kept short: see {@link shortRows}. */
+function parseLongRope(r: ConfigReader, given: Json): RopeConfig['scaling'] {
+  const factors = configReader(given, r.file).list('short_factor', 1);
+  if (!factors?.every((factor): factor is number => typeof factor === 'number')) {
+    throw new TunesmithError('MODEL_CONFIG', { file: r.file, message: 'longrope has no short_factor.' });
+  }
+  const original = originalPositions(r, given);
+  const stretch = numberOf(given, 'factor', r.file, r.number('max_position_embeddings', 2048) / original);
+  const usual = stretch <= 1 ? 1 : Math.sqrt(1 + Math.log(stretch) / Math.log(original));
+  return { kind: 'factors', factors, attentionFactor: numberOf(given, 'attention_factor', r.file, usual) };
 }
 
-/** Refuses a model some of whose head coordinates do not turn. */
-export function requireFullRotation(r: ConfigReader): void {
-  const rope = (r.json.rope_parameters ?? {}) as Json;
-  const share = r.json.partial_rotary_factor ?? rope.partial_rotary_factor ?? 1;
-  if (share !== 1) r.refuse(`partial_rotary_factor ${String(share)} is not supported for this architecture.`);
+function originalPositions(r: ConfigReader, given: Json): number {
+  const key = 'original_max_position_embeddings';
+  const value = given[key] ?? r.json[key] ?? r.json.max_position_embeddings;
+  return numberOf({ [key]: value }, key, r.file);
+}
+
+/** Positions up to which LongRoPE takes its factors for short rows; without end for every other rotation. */
+function shortRows(r: ConfigReader): number {
+  const given = ropeRecord(r);
+  const isLong = given.long_factor !== undefined && String(given.long_factor) !== String(given.short_factor);
+  return isLong ? originalPositions(r, given) : Number.POSITIVE_INFINITY;
+}
+
+/** Share of each head that turns. */
+function rotatedShare(r: ConfigReader): number {
+  const given = ropeRecord(r).partial_rotary_factor ?? r.json.partial_rotary_factor;
+  return numberOf({ partial_rotary_factor: given }, 'partial_rotary_factor', r.file, 1);
 }
 
 /** Reads the metadata keys that nearly all decoders have. */
@@ -183,7 +240,7 @@ export function parseGgufDecoder(r: GgufReader, modelType: ModelType): ModelConf
     heads,
     kvHeads: r.number('attention.head_count_kv', heads),
     headDim,
-    rotaryDim: headDim,
+    rotaryDim: Math.min(headDim, r.number('rope.dimension_count', headDim)),
     normEps: r.number('attention.layer_norm_rms_epsilon', 1e-6),
     rope: { theta: r.number('rope.freq_base', 10_000), scaling: ggufScaling(r) },
     localRope: undefined,
@@ -194,7 +251,10 @@ export function parseGgufDecoder(r: GgufReader, modelType: ModelType): ModelConf
     biases: NO_BIASES,
     vocabSize: r.facts.vocabSize,
     tiedEmbeddings: r.facts.tiedEmbeddings,
-    maxPositions: r.number('context_length', 2048),
+    maxPositions: Math.min(
+      r.number('context_length', 2048),
+      r.facts.hasLongFactors ? r.number('rope.scaling.original_context_length') : Number.POSITIVE_INFINITY,
+    ),
     eosIds: idsOf(r.json.eos_token_id),
   };
 }

@@ -25,7 +25,17 @@ export interface RopeConfig {
 }
 
 /** The architectures that are computed, as config.json names them. */
-export const MODEL_TYPES = ['llama', 'mistral'] as const;
+export const MODEL_TYPES = [
+  'llama',
+  'mistral',
+  'qwen2',
+  'qwen3',
+  'smollm3',
+  'gemma3_text',
+  'phi3',
+  'olmo2',
+  'gpt2',
+] as const;
 
 /** See {@link MODEL_TYPES}. */
 export type ModelType = (typeof MODEL_TYPES)[number];
@@ -103,6 +113,8 @@ export interface GgufFacts {
   readonly vocabSize: number;
   /** Divisors of the frequencies, where the file has them. */
   readonly ropeFactors: readonly number[] | undefined;
+  /** There are others for long rows. */
+  readonly hasLongFactors: boolean;
 }
 
 /**

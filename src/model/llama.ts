@@ -35,6 +35,7 @@ export const llama: Architecture = {
     ...parseDecoder(r, 'llama'),
     biases: { qkv: r.flag('attention_bias'), output: r.flag('attention_bias'), mlp: r.flag('mlp_bias') },
   }),
+  isTransposed: false,
   write: (c) => ({ attention_bias: c.biases.qkv, mlp_bias: c.biases.mlp }),
   gguf: {
     architecture: 'llama',

@@ -87,6 +87,7 @@ function openGguf(path: string): ModelSource {
     tiedEmbeddings: !byGguf.has('output.weight'),
     vocabSize: byGguf.get('token_embd.weight')?.shape[0] ?? 0,
     ropeFactors: ropeFactors === undefined ? undefined : [...readStored(ropeFactors)],
+    hasLongFactors: byGguf.has('rope_factors_long.weight'),
   };
   const config = parseGgufConfig(metadata, facts, path);
   const byName = new Map<string, StoredTensor>();

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { cli, runCliProcess, temporaryFolder } from '../support/cli.ts';
 import { type Curve, expectClose, expectCurve } from '../support/close.ts';
 import { goldenRows, writeRows } from '../support/golden-rows.ts';
+import { GOLDENS } from './names.ts';
 
 // Tolerances of the project: see CONTRIBUTING.md.
 const LOSS = 5e-6;
@@ -19,11 +20,10 @@ interface Golden {
   readonly full_adamw: Optimiser;
 }
 
-const NAMES = ['llama', 'llama-tied-rope3', 'llama-rope-linear', 'llama-bf16-sharded'] as const;
 const temporary = temporaryFolder();
 let run = 0;
 
-describe.each(NAMES)('the commands on golden %s', (name) => {
+describe.each(GOLDENS)('the commands on golden %s', (name) => {
   const folder = path.join(import.meta.dirname, name);
   const model = path.join(folder, 'model');
   const adapter = path.join(folder, 'adapter');

@@ -11,13 +11,13 @@ import { openModelSource } from '../../src/model/source.ts';
 import type { Example } from '../../src/text/example.ts';
 import { createNetwork, microStep, type Network, readLosses } from '../../src/train/network.ts';
 import { initialState, trainStep } from '../../src/train/step.ts';
+import { GOLDENS } from './names.ts';
 
 // Tolerances of the project: see CONTRIBUTING.md. Looser ones would hide a wrong epsilon; golden.json says by how much.
 const LOSS = 5e-6;
 const GRADIENT = 1e-4;
 const CURVE = 1e-5;
 
-const NAMES = ['llama', 'llama-tied-rope3', 'llama-rope-linear', 'llama-bf16-sharded'] as const;
 
 interface Curve {
   lr: number;
@@ -41,7 +41,7 @@ beforeAll(async () => {
 });
 afterAll(() => engine.close());
 
-describe.each(NAMES)('golden %s', (name) => {
+describe.each(GOLDENS)('golden %s', (name) => {
   const folder = join(import.meta.dirname, name);
   const source = openModelSource(join(folder, 'model'));
   const golden = readJson(join(folder, 'golden.json')) as Golden;

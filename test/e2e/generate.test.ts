@@ -199,11 +199,12 @@ describe('generate', () => {
 
 describe('--device webgpu', () => {
   const vulkan = findVulkan();
-  const score = (device: string) => cli(['score', toys.model, '--data', toys.chats, '--device', device]);
+  const one = rows('one.jsonl', { prompt: 'Hi', response: 'Hello there.' });
+  const score = (device: string) => cli(['score', toys.model, '--data', one, '--device', device]);
   const ask = (device: string) =>
     cli(['generate', toys.model, '--prompt', 'Hi', '--prompt', 'Why?', '--max-tokens', 5, '--device', device]);
 
-  test.skipIf('missing' in vulkan)('gives what the CPU gives', { timeout: 120_000 }, async () => {
+  test.skipIf('missing' in vulkan)('gives what the CPU gives', { timeout: 300_000 }, async () => {
     const before = { ...process.env };
     Object.assign(process.env, 'env' in vulkan ? vulkan.env : {});
     try {

@@ -25,6 +25,8 @@ export function readStored(tensor: StoredTensor, into?: Float32Array): Float32Ar
 /**
  * Reads rows (slices of the first axis) of a tensor as float32; of a tensor with `permutedHeads` these are Hugging Face's rows.
  *
+ * A transposed tensor's rows are those of its shape.
+ *
  * @param firstRow counts from 0
  * @param into receives the values; made if not given
  * @throws as {@link readStored}
@@ -42,13 +44,34 @@ export function readStoredRows(
     throw new Error(`internal: ${target.length} places for ${rows * width} values of ${tensor.name}`);
   }
   if (rows * width === 0) return target;
+  if (tensor.isTransposed === true) readColumns(tensor, firstRow, rows, target);
+  else readRows(tensor, firstRow, rows, target);
+  const { added = 0 } = tensor;
+  if (added !== 0) for (const [i, value] of target.entries()) target[i] = value + added;
+  return target;
+}
+
+function readRows(tensor: StoredTensor, firstRow: number, rows: number, target: Float32Array): void {
   if (tensor.type === 'F32' && tensor.permutedHeads === undefined) {
+    const start = tensor.offset + firstRow * sizeOf(tensor.shape.slice(1)) * 4;
     const bytes = new Uint8Array(target.buffer, target.byteOffset, target.byteLength);
-    withFile(tensor.path, (file) => readFully(file, bytes, tensor.offset + firstRow * width * 4, tensor.path));
-    return target;
+    withFile(tensor.path, (file) => readFully(file, bytes, start, tensor.path));
+    return;
   }
   eachRun(tensor, firstRow, rows, (bytes, value, count) => dequantize(tensor.type, bytes, 0, target, value, count));
-  return target;
+}
+
+/** Reads rows of a matrix whose rows are the columns of the file: all of it goes by, chunk by chunk. */
+function readColumns(tensor: StoredTensor, firstRow: number, rows: number, target: Float32Array): void {
+  const [all, width] = tensor.shape as [number, number];
+  const chunk = new Float32Array(CHUNK_BYTES);
+  eachRun({ ...tensor, shape: [width, all] }, 0, width, (bytes, value, count) => {
+    dequantize(tensor.type, bytes, 0, chunk, 0, count);
+    for (let i = 0; i < count; i++) {
+      const row = ((value + i) % all) - firstRow;
+      if (row >= 0 && row < rows) target[row * width + Math.floor((value + i) / all)] = chunk[i]!;
+    }
+  });
 }
 
 /**
@@ -60,6 +83,9 @@ export function readStoredRaw(tensor: StoredTensor, into?: Uint8Array): Uint8Arr
   const target = into ?? new Uint8Array(tensor.bytes);
   if (target.length !== tensor.bytes) {
     throw new Error(`internal: ${target.length} places for ${tensor.bytes} bytes of ${tensor.name}`);
+  }
+  if (tensor.isTransposed === true || tensor.added !== undefined) {
+    throw new Error(`internal: the bytes of ${tensor.name} are not those of its values`);
   }
   if (tensor.permutedHeads === undefined) {
     withFile(tensor.path, (file) => readFully(file, target, tensor.offset, tensor.path));

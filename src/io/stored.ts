@@ -40,4 +40,8 @@ export interface StoredTensor {
    * Reading puts the rows back into Hugging Face order.
    */
   readonly permutedHeads?: number;
+  /** The file holds the matrix as [columns, rows] of this shape. Only for types whose values lie one by one. */
+  readonly isTransposed?: boolean;
+  /** Added to each value that is read. */
+  readonly added?: number;
 }

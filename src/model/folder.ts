@@ -3,6 +3,7 @@ import { fileExists, readBytes, type TensorToWrite, writeAtomic, writeSafetensor
 import { chatTemplateFromGguf, tokenizerJsonFromGguf } from '../text/tokenizer-gguf.ts';
 import { architectureOf } from './architectures.ts';
 import type { Activation, ModelConfig } from './config.ts';
+import { toHfFolder } from './hf-layout.ts';
 import type { ModelSource } from './source.ts';
 
 /** Files of a Hugging Face folder that go with a tuned model unchanged. */
@@ -30,7 +31,8 @@ export function writeModelFolder(folder: string, source: ModelSource, tensors: r
       if (fileExists(file)) writeAtomic(join(folder, name), readBytes(file));
     }
   }
-  writeSafetensors(join(folder, 'model.safetensors'), tensors);
+  const layout = tensors.map((tensor) => toHfFolder(source.config, tensor));
+  writeSafetensors(join(folder, 'model.safetensors'), layout);
 }
 
 function writeJson(path: string, value: unknown): void {

@@ -11,7 +11,7 @@ import {
 } from '../io/index.ts';
 import type { Shape } from '../tensor/tensor.ts';
 import { type AdapterSpec, resolveAdapter } from './adapter.ts';
-import { linearModules } from './architectures.ts';
+import { architectureOf, linearModules } from './architectures.ts';
 import type { ModelConfig } from './config.ts';
 import { layerTensor } from './names.ts';
 
@@ -63,7 +63,6 @@ const UNSUPPORTED = [
   'monteclora_config',
   'velora_config',
   'kasa_config',
-  'fan_in_fan_out',
 ] as const;
 
 /**
@@ -200,7 +199,7 @@ function adapterConfig(spec: AdapterSpec, origin: AdapterOrigin): Record<string,
     auto_mapping: null,
     base_model_name_or_path: origin.baseModel ?? null,
     bias: 'none',
-    fan_in_fan_out: false,
+    fan_in_fan_out: architectureOf(spec).isTransposed,
     inference_mode: true,
     init_lora_weights: true,
     layers_pattern: null,

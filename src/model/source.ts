@@ -15,6 +15,7 @@ import {
 import type { TextFiles } from '../text/index.ts';
 import type { Architecture } from './architecture.ts';
 import { ggufArchitecture, type ModelConfig, parseGgufConfig, parseHfConfig } from './config.ts';
+import { fromHfFolder } from './hf-layout.ts';
 import { hfLayerName, layerTensor } from './names.ts';
 import { checkNoOthers, checkWeights } from './weights.ts';
 
@@ -48,7 +49,7 @@ function openFolder(folder: string): ModelSource {
   const file = join(folder, 'config.json');
   const config = parseHfConfig(objectOf(readJson(file), file), file);
   const { tensors } = openSafetensorsFolder(folder);
-  const byName = new Map(tensors.map((t) => [t.name, t]));
+  const byName = fromHfFolder(config, tensors);
   checkWeights(config, byName, folder);
   checkNoOthers(config, byName.keys(), folder);
   return {
@@ -115,12 +116,13 @@ function openGguf(path: string): ModelSource {
 /** Divisors of the rotation's frequencies: Llama 3.x, and LongRoPE for rows up to the length that the model first learned. */
 const ROPE_FACTORS = ['rope_freqs.weight', 'rope_factors_short.weight'];
 
-/** How llama.cpp's converter changed a tensor. */
+/** What llama.cpp's converter did to a tensor, so that reading undoes it. */
 function ggufLayout(
   { gguf }: Architecture,
   { heads, kvHeads }: ModelConfig,
   name: string,
-): Pick<StoredTensor, 'permutedHeads'> {
+): Pick<StoredTensor, 'permutedHeads' | 'added'> {
+  if (gguf.normOffset !== 0 && /norm\.weight$/.test(name)) return { added: -gguf.normOffset };
   if (!gguf.isPermuted) return {};
   if (/\bq_proj\.(?:weight|bias)$/.test(name)) return { permutedHeads: heads };
   return /\bk_proj\.(?:weight|bias)$/.test(name) ? { permutedHeads: kvHeads } : {};

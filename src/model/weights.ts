@@ -51,7 +51,7 @@ export function checkNoOthers(config: ModelConfig, names: Iterable<string>, file
   const expected = expectedTensors(config);
   const prefix = `${architectureOf(config).layersPrefix}.`;
   for (const name of names) {
-    if (!name.startsWith(prefix) || expected.has(name) || name.endsWith('rotary_emb.inv_freq')) continue;
+    if (!name.startsWith(prefix) || expected.has(name)) continue;
     throw new TunesmithError('MODEL_UNSUPPORTED', {
       file,
       message: `tensor ${name} has no place in a ${config.modelType} model here.`,

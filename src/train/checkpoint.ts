@@ -16,6 +16,7 @@ import {
   writeFolderAtomic,
   writeSafetensors,
 } from '../io/index.ts';
+import { fromHfFolder } from '../model/hf-layout.ts';
 import { trainedTensors } from './names.ts';
 import type { Network } from './network.ts';
 import type { OptimizerState, Place } from './step.ts';
@@ -138,7 +139,8 @@ export function loadTrained(folder: string, net: Network): void {
   const weightFile = names.map((name) => join(folder, name)).find(fileExists);
   if (weightFile === undefined)
     throw new TunesmithError('RUN_CHECKPOINT', { file: folder, message: 'holds no weights.' });
-  const weights = tensorsOf(weightFile);
+  const stored = tensorsOf(weightFile);
+  const weights = net.weights === 'full' ? fromHfFolder(net.config, [...stored.values()]) : stored;
   for (const { file, place, name, handle } of [...trainedTensors(net)]) {
     const target = place === 'outer' ? net.outer : net.layers[place]!;
     target[name] = exchange(net.engine, handle, weights, file, folder);

@@ -6,9 +6,11 @@ import { readJson, readSafetensorsHeader, readStored, readStoredRaw } from '../.
 import { uploadAdapter } from '../../src/model/adapter-handles.ts';
 import { uploadBase } from '../../src/model/base.ts';
 import { parseHfConfig } from '../../src/model/config.ts';
+import { isTransposed, transposed } from '../../src/model/hf-layout.ts';
 import { openPeft } from '../../src/model/peft.ts';
 import { openModelSource } from '../../src/model/source.ts';
 import type { Example } from '../../src/text/example.ts';
+import { fileName } from '../../src/train/names.ts';
 import { createNetwork, microStep, type Network, readLosses } from '../../src/train/network.ts';
 import { initialState, trainStep } from '../../src/train/step.ts';
 import { GOLDENS } from './names.ts';
@@ -80,7 +82,9 @@ describe.each(GOLDENS)('golden %s', (name) => {
       expect(Math.abs(loss - golden[lossName]) / golden[lossName]).toBeLessThan(LOSS);
       for (const [tensor, handle] of gradients(net, step)) {
         const expected = value(prefix + tensor);
-        const actual = (await engine.read(handle)).data as Float32Array;
+        const { data, shape } = await engine.read(handle);
+        const isTurned = weights === 'full' && isTransposed(source.config, tensor);
+        const actual = isTurned ? transposed(data as Float32Array, shape[0]!, shape[1]!) : (data as Float32Array);
         expect(relativeDistance(actual.map((x) => x / batch!.lossTokens), expected), tensor).toBeLessThan(GRADIENT);
       }
     }
@@ -127,12 +131,9 @@ function goldenRows(tensors: Tensors): Example[] {
 
 /** Gradients by the name that the reference gives them. */
 function* gradients(net: Network, step: ReturnType<typeof microStep>) {
-  const prefix = net.weights === 'lora' ? 'base_model.model.model.layers.' : 'model.layers.';
-  for (const [layer, grads] of step.layers.entries()) {
-    for (const [name, handle] of Object.entries(grads)) yield [`${prefix}${layer}.${name}`, handle] as const;
+  for (const [place, grads] of [...step.layers.entries(), ['outer', step.outer] as const]) {
+    for (const [name, handle] of Object.entries(grads)) yield [fileName(net, place, name), handle] as const;
   }
-  const outer = { embed: 'model.embed_tokens.weight', norm: 'model.norm.weight', head: 'lm_head.weight' };
-  for (const [name, handle] of Object.entries(step.outer)) yield [outer[name as keyof typeof outer], handle] as const;
 }
 
 function relativeDistance(actual: Float32Array, expected: Float32Array): number {

@@ -1,15 +1,10 @@
-import { homedir } from 'node:os';
-import { join } from 'node:path';
 import { TunesmithError } from '../errors/index.ts';
-import type { PullEvent } from '../io/cache.ts';
 import type { RunConfigInput } from '../train/config.ts';
 import type { TrainEvent } from '../train/events.ts';
 import type { TrainPlan } from '../train/plan.ts';
 import { prepareRun, type RunRequest, surroundings } from '../train/run.ts';
 import { requireObject, resolveLayers } from './config.ts';
-import type { Pull } from './locate.ts';
-import type { Places } from './models.ts';
-import { type HubSettings, pullMissing } from './pull.ts';
+import { type FindOptions, finding } from './find.ts';
 import { doneEvent, fromRequest, resumeRequest, startRequest } from './requests.ts';
 
 /**
@@ -21,20 +16,10 @@ export type TrainInput =
   | { readonly resume: string }
   | ({ readonly from: string } & Partial<Omit<RunConfigInput, 'model' | 'initAdapter'>>);
 
-/** What goes with a run that is started from code. */
-export interface TrainOptions {
-  /** Aborting saves the run after the step at hand; it can then be resumed. */
-  readonly signal?: AbortSignal;
-  /** The cache of models; `~/.cache/tunesmith` if not given. */
-  readonly home?: string;
-  /** The folder in which `resume` and `from` look for runs by name; `runs` if not given. */
-  readonly runs?: string;
-  /** How the hub is spoken to: endpoint, token, offline. No variable of the environment is read. */
-  readonly hub?: HubSettings;
+/** What goes with a run that is started from code. Aborting `signal` saves the run after the step at hand; it can then be resumed. */
+export interface TrainOptions extends FindOptions {
   /** Told what the run will cost, before it starts. */
   readonly onPlan?: (plan: TrainPlan) => void;
-  /** Told how the pull of a missing model goes. */
-  readonly onPull?: (event: PullEvent) => void;
 }
 
 /**
@@ -62,10 +47,7 @@ export async function* train(input: TrainInput, options: TrainOptions = {}): Asy
 
 async function requestOf(input: TrainInput, options: TrainOptions): Promise<RunRequest> {
   const value = requireObject(input);
-  const { hub = {}, signal, home = join(homedir(), '.cache', 'tunesmith') } = options;
-  const places: Places = { home, runs: options.runs ?? 'runs', hubCache: hub.hubCache };
-  const told = options.onPull === undefined ? {} : { onEvent: options.onPull };
-  const pull: Pull = (missing) => pullMissing(missing, { home, hub, signal, ...told });
+  const { places, pull } = finding(options);
   const { resume, from, ...config } = value;
   if (resume !== undefined) {
     const beside = Object.keys(value).find((key) => key !== 'resume' && value[key] !== undefined);

@@ -56,12 +56,12 @@ export interface Watch {
   readonly onActivity: OnActivity;
 }
 
-/** Mean loss over all supervised tokens of the examples. */
+/** Mean loss over all supervised tokens of the examples, in nats. Throws the signal's reason when it is aborted. */
 export async function meanLoss(
   net: Network,
   examples: readonly Example[],
-  signal: AbortSignal,
-  { kind, onActivity }: Watch,
+  signal?: AbortSignal,
+  { kind, onActivity }: Watch = { kind: 'evaluate', onActivity: () => {} },
 ): Promise<{ readonly loss: number; readonly tokens: number }> {
   let sum = 0;
   let tokens = 0;

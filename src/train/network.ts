@@ -99,6 +99,8 @@ export interface MicroStep {
   readonly layers: readonly Handles[];
   /** Of the tensors outside the layers under full training. */
   readonly outer: Handles;
+  /** Tokens with loss. */
+  readonly tokens: number;
 }
 
 /** Forward and backward pass over one micro-batch. Dropout and noise are functions of the step and the row, wherever the row lies. */
@@ -132,7 +134,7 @@ export function microStep(net: Network, batch: MicroBatch, step: number): MicroS
   const outer = net.weights === 'full' ? outerGradients(net, batch, head, dy) : {};
   if (net.weights === 'lora') engine.release(dy);
   engine.release(...Object.values(shared));
-  return { nll: head.nll, layers, outer };
+  return { nll: head.nll, layers, outer, tokens: batch.lossTokens };
 }
 
 /** Forward pass only: -log p of each target, as in {@link MicroStep.nll}. */

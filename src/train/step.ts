@@ -67,40 +67,55 @@ export async function trainStep(
   batches: readonly MicroBatch[],
   options: StepOptions,
 ): Promise<StepResult> {
-  const reads: Promise<Float64Array>[] = [];
-  let grads: Map<Place, Handles> | undefined;
-  for (const batch of batches) {
-    const part = microStep(net, batch, options.step);
-    reads.push(readLosses(net.engine, part.nll, batch.lossTokens));
-    grads = accumulate(net, grads, part);
-  }
-  if (grads === undefined) throw new Error('internal: a step without micro-batches');
-  const losses = await Promise.all(reads);
-  const tokens = losses.reduce((n, part) => n + part.length, 0);
-  const lossSum = losses.reduce((sum, part) => sum + part.reduce((s, x) => s + x, 0), 0);
-  const gradNorm = Math.sqrt(await sumOfSquares(net, grads)) / tokens;
-  requireFinite(lossSum / tokens, gradNorm, options);
-  update(net, state, grads, { ...options, gradNorm, tokens });
-  return { loss: lossSum / tokens, gradNorm, tokens };
+  let sums: StepSums | undefined;
+  for (const batch of batches) sums = reduce(net, sums, microStep(net, batch, options.step));
+  if (sums === undefined) throw new Error('internal: a step without micro-batches');
+  const { loss, tokens } = await meanOfStep(sums);
+  const gradNorm = await gradientNorm(net, sums);
+  requireFinite(loss, gradNorm, options);
+  // torch.nn.utils.clip_grad_norm_ divides by norm + 1e-6.
+  const clipping = options.clip === 0 ? 1 : Math.min(1, options.clip / (gradNorm + 1e-6));
+  applyUpdate(net, state, sums, { ...options, gradScale: clipping / tokens });
+  return { loss, gradNorm, tokens };
 }
 
-function accumulate(net: Network, sum: Map<Place, Handles> | undefined, part: MicroStep): Map<Place, Handles> {
-  const grads = new Map<Place, Handles>();
+/** What a step's micro-batches add up to. Nothing is divided yet. */
+export interface StepSums {
+  /** Losses of each micro-batch's tokens, in nats, on their way from the engine. */
+  readonly losses: readonly Promise<Float64Array>[];
+  /** Tokens with loss. */
+  readonly tokens: number;
+  /** Gradients of the summed loss. */
+  readonly gradients: ReadonlyMap<Place, Handles>;
+}
+
+/** Adds a micro-batch to a step. The gradients of both go into the sum, and are released. */
+export function reduce(net: Network, sums: StepSums | undefined, part: MicroStep): StepSums {
+  const losses = [...(sums?.losses ?? []), readLosses(net.engine, part.nll, part.tokens)];
+  const gradients = new Map<Place, Handles>();
   for (const place of trainedPlaces(net)) {
     const fresh = place === 'outer' ? part.outer : part.layers[place]!;
-    const old = sum?.get(place);
-    grads.set(place, old === undefined ? fresh : sumInto(net, 'gradients', old, fresh));
+    const old = sums?.gradients.get(place);
+    gradients.set(place, old === undefined ? fresh : sumInto(net, 'gradients', old, fresh));
   }
-  return grads;
+  return { losses, tokens: (sums?.tokens ?? 0) + part.tokens, gradients };
 }
 
-async function sumOfSquares(net: Network, grads: ReadonlyMap<Place, Handles>): Promise<number> {
-  const handles = [...grads.values()].map((group) => squares(net.engine, group));
+/** The mean loss over a step's supervised tokens, in nats, summed in float64. */
+export async function meanOfStep(sums: StepSums): Promise<{ readonly loss: number; readonly tokens: number }> {
+  const losses = await Promise.all(sums.losses);
+  const sum = losses.reduce((total, part) => total + part.reduce((s, x) => s + x, 0), 0);
+  return { loss: sum / sums.tokens, tokens: sums.tokens };
+}
+
+/** The global norm of the gradient of a step's mean loss. */
+export async function gradientNorm(net: Network, { gradients, tokens }: StepSums): Promise<number> {
+  const handles = [...gradients.values()].map((group) => squares(net.engine, group));
   const parts = await Promise.all(handles.map((handle) => net.engine.read(handle)));
   net.engine.release(...handles);
   let sum = 0;
   for (const { data } of parts) for (const value of data) sum += Number(value);
-  return sum;
+  return Math.sqrt(sum) / tokens;
 }
 
 function requireFinite(loss: number, gradNorm: number, { step, describeRows }: StepOptions): void {
@@ -112,19 +127,26 @@ function requireFinite(loss: number, gradNorm: number, { step, describeRows }: S
   });
 }
 
-function update(
+/** What an update is told. */
+export interface UpdateOptions {
+  readonly optimizer: OptimizerOptions;
+  /** Counts from 1. */
+  readonly step: number;
+  readonly lr: number;
+  /** The summed gradients are multiplied by it: clipping and the one division by the step's tokens. */
+  readonly gradScale: number;
+}
+
+/** Updates everything that trains and the optimiser's state, in place. The gradients are released. */
+export function applyUpdate(
   net: Network,
   state: OptimizerState,
-  grads: ReadonlyMap<Place, Handles>,
-  { gradNorm, tokens, ...options }: StepOptions & { readonly gradNorm: number; readonly tokens: number },
+  { gradients }: StepSums,
+  { optimizer, step, lr, gradScale }: UpdateOptions,
 ): void {
-  // torch.nn.utils.clip_grad_norm_ divides by norm + 1e-6.
-  const clipping = options.clip === 0 ? 1 : Math.min(1, options.clip / (gradNorm + 1e-6));
-  for (const [place, group] of grads) {
-    const step = { step: options.step, lr: options.lr, gradScale: clipping / tokens };
-    const parameters = trainedHandles(net, place);
-    const update = { parameters, grads: group, state: state.get(place)! };
-    const next = updateGroup(net.engine, update, options.optimizer, step);
+  for (const [place, grads] of gradients) {
+    const group = { parameters: trainedHandles(net, place), grads, state: state.get(place)! };
+    const next = updateGroup(net.engine, group, optimizer, { step, lr, gradScale });
     state.set(place, next.state);
     if (place !== 'outer') Object.assign(net.layers[place]!, next.parameters);
     else {

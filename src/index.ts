@@ -1,21 +1,20 @@
-// The public list: everything that is here keeps its name and meaning within a major version. At most 40 names; types that
-// only come out of these functions are left out, since TypeScript infers them.
+// The public list: everything that is here keeps its name and meaning within a major version. At most 40 names: types that only come
+// out of these functions are left out, since TypeScript infers them.
 
-// building blocks of a training loop of one's own, as recipes/ use them
 export { openOrt } from './engine/index.ts';
+// models, runs and errors
 export { type ErrorCode, TunesmithError } from './errors/index.ts';
-// answering and scoring
+// training, answering and scoring in one call each
 export { openModel } from './evaluate/answer.ts';
 export { score } from './evaluate/score.ts';
 export type { ModelRequest, ModelSession, Prompt, Sampling } from './evaluate/types.ts';
 export { KNOWN_MODELS } from './model/catalogue.ts';
+// what a training loop of one's own is made of, in the order in which recipes/ use it
 export { openModelSource } from './model/source.ts';
-// models and runs
-export { type FindOptions, findModel } from './registry/find.ts';
+export { findModel } from './registry/find.ts';
 export { listRuns, resolveRun, showRun } from './registry/runs.ts';
-// training in one call
 export { type TrainInput, type TrainOptions, train } from './registry/train.ts';
-export { type Example, type Message, openText, renderExamples } from './text/index.ts';
+export { type Message, openText, renderExamples } from './text/index.ts';
 export { defineRun, RunConfig, type RunConfigInput } from './train/config.ts';
 export { meanLoss } from './train/evaluate-loss.ts';
 export type { TrainEvent } from './train/events.ts';

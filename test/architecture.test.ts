@@ -113,6 +113,14 @@ describe('architecture', () => {
     expect(bad.filter((line) => !allowed.some((shell) => line.startsWith(shell)))).toEqual([]);
   });
 
+  it('the public list has at most 40 names', () => {
+    const index = SOURCES.find(({ file }) => file === 'src/index.ts');
+    const lists = [...code(index?.text ?? '').matchAll(/export (?:type )?\{([^}]*)\}/g)].map((match) => match[1] ?? '');
+    const names = lists.flatMap((list) => list.split(',').filter((name) => name.trim() !== ''));
+    expect(names.length).toBeGreaterThan(20);
+    expect(names.length).toBeLessThanOrEqual(40);
+  });
+
   it('there are no import cycles', () => {
     // Types are erased; what stays must not depend on the order of loading.
     const graph = new Map(SOURCES.map((s) => [s.file, s.values.map((spec) => targetOf(s.file, spec))]));

@@ -169,6 +169,8 @@ export interface MicroBatch {
   readonly lossPositions: Int32Array;
   /** [P] the token ids that are to be predicted. */
   readonly lossTargets: Int32Array;
+  /** [P] the classes of each row, where rows are classified. */
+  readonly classes?: readonly (readonly number[])[];
   /** Tokens that are not padding. */
   readonly realTokens: number;
   /** P. */
@@ -208,7 +210,9 @@ export function buildMicroBatch(batch: readonly Example[], plan: MicroBatchPlan)
   const loss = lossOf(examples, dense ? length : undefined);
   const { lossPositions, lossTargets } = loss;
   const lossTokens = lossTargets.length;
-  const shape = { rows: examples.length, length, dense, realTokens, lossTokens };
+  const classes = examples.flatMap((example) => (example.classes === undefined ? [] : [example.classes]));
+  const classified = classes.length === 0 ? {} : { classes };
+  const shape = { rows: examples.length, length, dense, realTokens, lossTokens, ...classified };
   return { ...shape, spans, ids, positions, gridIndex, gridValid, inverse, lossPositions, lossTargets };
 }
 
@@ -217,8 +221,12 @@ function lossOf(examples: readonly Example[], stride: number | undefined) {
   const positions: number[] = [];
   const targets: number[] = [];
   let packed = 0;
-  for (const [r, { ids, labels }] of examples.entries()) {
+  for (const [r, { ids, labels, classes }] of examples.entries()) {
     const start = stride === undefined ? packed : r * stride;
+    if (classes !== undefined) {
+      positions.push(start + ids.length - 1);
+      targets.push(classes[0] ?? 0);
+    }
     for (let i = 1; i < labels.length; i++) {
       if (labels[i] === IGNORE) continue;
       positions.push(start + i - 1);

@@ -16,6 +16,17 @@ export const CATALOGUE = {
   CLI_OPTION_CONFLICT: { exit: 2, rule: 'Options do not contradict each other, and each has an effect.' },
   CLI_OPTION_UNKNOWN: { exit: 2, rule: 'Options are those that --help lists.' },
   CLI_OPTION_VALUE: { exit: 2, rule: 'The value of an option is of its type and within its range.' },
+  // classifiers
+  CLASSIFIER_MISSING: {
+    exit: 2,
+    rule: 'What classifies was trained with --method classify.',
+    fix: 'tunesmith train --method classify --data FILE',
+  },
+  CLASSIFIER_USE: {
+    exit: 2,
+    rule: 'A classifier gives labels.',
+    fix: 'use it with tunesmith classify; its folder loads in transformers as it is.',
+  },
   // data
   DATA_ANSWERS_CUT: {
     exit: 2,
@@ -46,6 +57,23 @@ export const CATALOGUE = {
     rule: 'input_ids are token ids of the model, labels and attention_mask are as long; labels are an id or -100, attention_mask is 0 or 1.',
   },
   DATA_JSON: { exit: 2, rule: 'Each line of a .jsonl file is one JSON object; a .json file holds an array of them.' },
+  DATA_LABEL: {
+    exit: 2,
+    rule: 'A row to classify has a text or messages, and a label that is text, or labels that are an array of texts.',
+    fix: 'name the columns text (or messages) and label (or labels), and give every row one.',
+  },
+  DATA_LABEL_FEW: { exit: 2, rule: 'Every label has at least two rows to learn from.' },
+  DATA_LABEL_MIXED: {
+    exit: 2,
+    rule: 'Either every row has one label, or every row has labels.',
+    fix: 'write "labels": ["..."] in all rows if some have several or none.',
+  },
+  DATA_LABEL_ONE: { exit: 2, rule: 'There are at least two labels to tell apart.' },
+  DATA_LABEL_UNSEEN: {
+    exit: 2,
+    rule: 'Held-out rows have labels that training has seen.',
+    fix: 'add rows with this label to the training data, or correct the label.',
+  },
   DATA_MESSAGE: { exit: 2, rule: 'A message is an object with a role and a content that is text.' },
   DATA_NOTHING_SUPERVISED: {
     exit: 2,

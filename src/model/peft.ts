@@ -18,6 +18,12 @@ import { layerTensor } from './names.ts';
 /** Two tensors of one adapted module. */
 export type LoraPart = 'lora_A' | 'lora_B';
 
+/** What an adapter makes of its base: a model that goes on writing, or one that classifies. */
+export type AdapterTask = 'CAUSAL_LM' | 'SEQ_CLS';
+
+/** A classifier's head [K, D] in an adapter file, as peft saves a module in full. */
+export const SCORE_NAME = 'base_model.model.score.weight';
+
 /** A PEFT adapter folder that fits a model. */
 export interface PeftAdapter {
   readonly spec: AdapterSpec;
@@ -26,6 +32,8 @@ export interface PeftAdapter {
   /** sha256 of the base that it was trained on, where the file says it. */
   readonly baseHash: string | undefined;
   readonly baseModel: string | undefined;
+  /** The head of a classifier. */
+  readonly score: StoredTensor | undefined;
 }
 
 /** peft's name of an adapter tensor. */
@@ -50,7 +58,6 @@ export function adapterTensors(config: ModelConfig, spec: AdapterSpec): Map<stri
 /** Keys of adapter_config.json that change the result and are not computed here; each must be absent, null, false or empty. */
 const UNSUPPORTED = [
   'use_dora',
-  'modules_to_save',
   'target_parameters',
   'trainable_token_indices',
   'layer_replication',
@@ -68,15 +75,20 @@ const UNSUPPORTED = [
 /**
  * Opens an adapter folder in PEFT's layout.
  *
- * @throws ADAPTER_CONFIG, ADAPTER_UNSUPPORTED, ADAPTER_MISMATCH, ADAPTER_TARGETS
+ * @param task a classifier may start from an adapter of either task; what writes takes none of a classifier
+ * @throws ADAPTER_CONFIG, ADAPTER_UNSUPPORTED, ADAPTER_MISMATCH, ADAPTER_TARGETS, CLASSIFIER_USE
  */
-export function openPeft(folder: string, config: ModelConfig): PeftAdapter {
+export function openPeft(folder: string, config: ModelConfig, task: AdapterTask = 'CAUSAL_LM'): PeftAdapter {
   const file = join(folder, 'adapter_config.json');
   const weights = join(folder, 'adapter_model.safetensors');
   for (const path of [file, weights]) {
     if (!fileExists(path)) throw new TunesmithError('ADAPTER_CONFIG', { file: path, message: 'is not there.' });
   }
   const json = readJson(file) as Readonly<Record<string, unknown>>;
+  const isClassifier = json.task_type === 'SEQ_CLS';
+  if (isClassifier && task !== 'SEQ_CLS') {
+    throw new TunesmithError('CLASSIFIER_USE', { file: folder, message: 'is a classifier, which writes no text.' });
+  }
   refuseUnsupported(json, file);
   const spec = resolveAdapter(config, {
     rank: positive(json, 'r', file),
@@ -90,6 +102,8 @@ export function openPeft(folder: string, config: ModelConfig): PeftAdapter {
   });
   const { tensors, metadata } = readSafetensorsHeader(weights);
   const byName = new Map(tensors.map((t) => [t.name, t]));
+  const score = isClassifier ? scoreOf(byName, config, weights) : undefined;
+  byName.delete(SCORE_NAME);
   checkTensors(config, spec, byName, weights);
   const baseModel = json.base_model_name_or_path;
   return {
@@ -97,7 +111,15 @@ export function openPeft(folder: string, config: ModelConfig): PeftAdapter {
     tensors: byName,
     baseHash: metadata.base_sha256,
     baseModel: typeof baseModel === 'string' ? baseModel : undefined,
+    score,
   };
+}
+
+function scoreOf(tensors: ReadonlyMap<string, StoredTensor>, { hiddenSize }: ModelConfig, file: string): StoredTensor {
+  const score = tensors.get(SCORE_NAME);
+  if (score?.shape.length === 2 && score.shape[1] === hiddenSize) return score;
+  const message = `has no classifier head ${SCORE_NAME} [classes, ${hiddenSize}].`;
+  throw new TunesmithError('ADAPTER_MISMATCH', { file, message });
 }
 
 function refuseUnsupported(json: Readonly<Record<string, unknown>>, file: string): void {
@@ -112,6 +134,13 @@ function refuseUnsupported(json: Readonly<Record<string, unknown>>, file: string
     const empty =
       value === undefined || value === null || value === false || (Array.isArray(value) && value.length === 0);
     if (!empty) throw new TunesmithError('ADAPTER_UNSUPPORTED', { file, message: `${key} is not supported.` });
+  }
+  const saved = Array.isArray(json.modules_to_save) ? (json.modules_to_save as unknown[]) : [];
+  // peft lists both names that a head may have for every classifier.
+  const other = saved.find((name) => json.task_type !== 'SEQ_CLS' || (name !== 'score' && name !== 'classifier'));
+  if (other !== undefined) {
+    const message = `modules_to_save holds ${String(other)}, which is not supported.`;
+    throw new TunesmithError('ADAPTER_UNSUPPORTED', { file, message });
   }
   if (json.bias !== undefined && json.bias !== 'none') {
     throw new TunesmithError('ADAPTER_UNSUPPORTED', { file, message: `bias "${String(json.bias)}" is not none.` });
@@ -171,18 +200,19 @@ export interface AdapterOrigin {
   readonly baseHash: string;
 }
 
-/** Writes a folder that peft loads unchanged; no times or paths go in, so equal adapters are equal bytes. */
+/** Writes a folder that peft loads unchanged (a classifier's with its head); no times or paths go in, so equal adapters are equal bytes. */
 export function writePeft(
   folder: string,
   spec: AdapterSpec,
   tensors: readonly TensorToWrite<'F32'>[],
   origin: AdapterOrigin,
+  task: AdapterTask = 'CAUSAL_LM',
 ): void {
-  writeAtomic(join(folder, 'adapter_config.json'), `${JSON.stringify(adapterConfig(spec, origin), null, 2)}\n`);
+  writeAtomic(join(folder, 'adapter_config.json'), `${JSON.stringify(adapterConfig(spec, origin, task), null, 2)}\n`);
   writeSafetensors(join(folder, 'adapter_model.safetensors'), tensors, { base_sha256: origin.baseHash });
 }
 
-function adapterConfig(spec: AdapterSpec, origin: AdapterOrigin): Record<string, unknown> {
+function adapterConfig(spec: AdapterSpec, origin: AdapterOrigin, task: AdapterTask): Record<string, unknown> {
   const rankPattern: Record<string, number> = {};
   const alphaPattern: Record<string, number> = {};
   for (const [layer, adapted] of spec.modules.entries()) {
@@ -206,13 +236,13 @@ function adapterConfig(spec: AdapterSpec, origin: AdapterOrigin): Record<string,
     layers_to_transform: spec.layers ?? null,
     lora_alpha: spec.alpha,
     lora_dropout: spec.dropout,
-    modules_to_save: null,
+    modules_to_save: task === 'SEQ_CLS' ? ['score'] : null,
     peft_type: 'LORA',
     r: spec.rank,
     rank_pattern: rankPattern,
     revision: null,
     target_modules: isPattern && spec.layers === undefined ? spec.targets : targetNames(spec),
-    task_type: 'CAUSAL_LM',
+    task_type: task,
     use_dora: false,
     use_rslora: spec.rsLora,
   };

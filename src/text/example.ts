@@ -5,6 +5,8 @@
 export interface Example {
   readonly ids: Int32Array;
   readonly labels: Int32Array;
+  /** Of a row that is classified: its classes, by number. It has one term of loss, at its last token, and no label. */
+  readonly classes?: readonly number[];
 }
 
 /** The label of a token without loss, as in transformers. */
@@ -12,6 +14,7 @@ export const IGNORE = -100;
 
 /** Number of tokens with loss. */
 export function supervisedTokens(example: Example): number {
+  if (example.classes !== undefined) return 1;
   let n = 0;
   for (let i = 1; i < example.labels.length; i++) if (example.labels[i] !== IGNORE) n++;
   return n;

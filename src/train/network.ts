@@ -18,6 +18,7 @@ import type { ModelConfig } from '../model/config.ts';
 import { type LoraModule, loraLinear } from '../model/lora.ts';
 import { rotationTables } from '../model/rope.ts';
 import { f32, i32, sizeOf } from '../tensor/tensor.ts';
+import { type Classifier, classifierHead, SCORE } from './classify/head.ts';
 import { type HeadMode, headChunks, headGraph } from './head.ts';
 
 type Handles = Record<string, Handle>;
@@ -28,8 +29,10 @@ export interface Network {
   readonly config: ModelConfig;
   /** Inputs of each layer's programs: base weights and adapter together. */
   readonly layers: Handles[];
-  /** Tensors outside the layers, by their names; of tied embeddings `head` is the same handle as `embed`. */
+  /** Tensors outside the layers, by their names; of tied embeddings `head` is the same handle as `embed`; a classifier's is `score`. */
   readonly outer: Handles;
+  /** Set where rows are classified, and no token is predicted. */
+  readonly classifier: Classifier | undefined;
   readonly adapted: readonly ReadonlyMap<string, LoraModule>[];
   readonly weights: 'lora' | 'full';
   readonly keep: Keep;
@@ -56,6 +59,8 @@ export interface NetworkOptions {
   readonly base: BaseHandles;
   readonly adapter?: AdapterHandles | undefined;
   readonly weights: 'lora' | 'full';
+  /** With its head [K, D]. */
+  readonly classifier?: (Classifier & { readonly score: Handle }) | undefined;
   readonly keep?: Keep;
   readonly dropout?: DropoutPlan | undefined;
   readonly neftune?: NeftunePlan | undefined;
@@ -67,6 +72,7 @@ export function createNetwork({
   base,
   adapter,
   weights,
+  classifier,
   keep = 'matmul',
   dropout,
   neftune,
@@ -75,7 +81,8 @@ export function createNetwork({
     engine,
     config: base.config,
     layers: base.layers.map((layer, i) => ({ ...layer, ...adapter?.layers[i] })),
-    outer: { ...base.outer },
+    outer: { ...base.outer, ...(classifier === undefined ? {} : { [SCORE]: classifier.score }) },
+    classifier,
     adapted: adapter?.spec.modules ?? base.layers.map(() => new Map()),
     weights,
     keep,
@@ -91,13 +98,19 @@ export function trainedNames(net: Network, layer: number): string[] {
   return [...net.adapted[layer]!.keys()].flatMap((m) => [`${m}.lora_A.weight`, `${m}.lora_B.weight`]);
 }
 
+/** Names of the trained tensors outside the layers. A classifier trains its own head, and none over the vocabulary. */
+export function trainedOuter({ weights, config, classifier }: Pick<Network, 'weights' | 'config' | 'classifier'>): string[] {
+  const names: string[] = weights === 'full' ? outerTensors(config).map(({ name }) => name) : [];
+  return classifier === undefined ? names : [...names.filter((name) => name !== 'head'), SCORE];
+}
+
 /** Results of one micro-batch: handles that the caller reads and releases. */
 export interface MicroStep {
   /** -log p of each target, [C, 1] for each chunk of positions; padding at the end of a chunk is not to be counted. */
   readonly nll: readonly Handle[];
   /** Gradients of the summed loss, by trained name, for each layer. */
   readonly layers: readonly Handles[];
-  /** Of the tensors outside the layers under full training. */
+  /** Of the tensors outside the layers that train. */
   readonly outer: Handles;
   /** Tokens with loss. */
   readonly tokens: number;
@@ -131,7 +144,7 @@ export function microStep(net: Network, batch: MicroBatch, step: number): MicroS
     for (const name of trainedNames(net, layer)) layers[layer]![name] = grads[`d.${name}`]!;
     dy = grads['d.x']!;
   }
-  const outer = net.weights === 'full' ? outerGradients(net, batch, head, dy) : {};
+  const outer = net.weights === 'full' ? outerGradients(net, batch, head, dy) : head.weights;
   if (net.weights === 'lora') engine.release(dy);
   engine.release(...Object.values(shared));
   return { nll: head.nll, layers, outer, tokens: batch.lossTokens };
@@ -142,7 +155,7 @@ export function forwardLoss(net: Network, batch: MicroBatch): readonly Handle[] 
   return forwardHead(net, batch, 'loss').nll;
 }
 
-/** Forward pass only: the logits that predict each target, [C, V] for each chunk of positions, padded as {@link MicroStep.nll}. */
+/** Forward pass only: the logits that predict each target, [C, V] (or of classes [C, K]) for each chunk of positions, padded as {@link MicroStep.nll}. */
 export function forwardLogits(net: Network, batch: MicroBatch): readonly Handle[] {
   return forwardHead(net, batch, 'logits').logits;
 }
@@ -312,7 +325,11 @@ interface HeadResult {
 }
 
 function lossHead(net: Network, batch: MicroBatch, x: Handle, mode: HeadMode): HeadResult {
-  const { engine, config } = net;
+  const { engine, config, outer, classifier } = net;
+  if (classifier !== undefined) {
+    const program = (key: string, graph: () => Parameters<Engine['compile']>[0]) => cached(net, key, graph);
+    return classifierHead({ engine, config, outer, classifier, program }, batch, x, mode);
+  }
   const tokens = batch.ids.length;
   const nll: Handle[] = [];
   const logits: Handle[] = [];
@@ -387,15 +404,16 @@ function outerGradients(net: Network, batch: MicroBatch, { weights }: HeadResult
   const { engine, config } = net;
   const { hiddenSize, tiedEmbeddings, embeddingScale } = config;
   const n = batch.ids.length;
+  const isShared = tiedEmbeddings && net.classifier === undefined;
   const tables = outerTensors(config).filter(({ name }) => name === 'embed' || name === 'positionTable');
-  const program = cached(net, `embed-gradient|${n}|${tiedEmbeddings}`, () => {
+  const program = cached(net, `embed-gradient|${n}|${isShared}`, () => {
     const g = createBuilder();
     const rows = g.input('dx', [n, hiddenSize]);
     const scaled = embeddingScale === 1 ? rows : g.mul(rows, g.scalar(embeddingScale));
     const gradients = tables.map(({ name, shape }) => {
       if (name === 'positionTable')
         return [name, g.scatterAdd(g.fill(0, shape), g.input('at', [n], 'i32'), rows)] as const;
-      const start = tiedEmbeddings ? g.input('head', shape) : g.fill(0, shape);
+      const start = isShared ? g.input('head', shape) : g.fill(0, shape);
       return [name, g.scatterAdd(start, g.input('ids', [n], 'i32'), scaled)] as const;
     });
     return finishGraph(g, Object.fromEntries(gradients));
@@ -403,7 +421,7 @@ function outerGradients(net: Network, batch: MicroBatch, { weights }: HeadResult
   const inputs = { ids: engine.upload(i32(batch.ids, [n])), at: engine.upload(i32(batch.positions, [n])), dx };
   const made = engine.run(program, { ...weights, ...inputs });
   engine.release(...Object.values(inputs));
-  if (!tiedEmbeddings) return { ...weights, ...made };
+  if (!isShared) return { ...weights, ...made };
   const { head, ...others } = weights;
   engine.release(head!);
   return { ...others, ...made };

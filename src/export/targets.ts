@@ -1,9 +1,11 @@
+import { ggufWriter } from './gguf.ts';
 import { peftWriter } from './peft.ts';
 import { safetensorsWriter } from './safetensors.ts';
 import type { ExportTarget, Writer } from './types.ts';
 
 /** How each target is written. */
 export const WRITERS: Readonly<Record<ExportTarget, Writer>> = {
+  gguf: ggufWriter,
   peft: peftWriter,
   safetensors: safetensorsWriter,
 };

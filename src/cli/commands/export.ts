@@ -34,6 +34,7 @@ export const exportCommand = defineCommand({
   },
   examples: [
     'export @last --to safetensors',
+    'export @last --to gguf --quant q4_k_m',
     'export @last --to peft --out my-adapter',
     'export smollm2-135m-instruct --adapter my-adapter --to safetensors --quant bf16',
   ],

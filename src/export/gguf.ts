@@ -1,0 +1,119 @@
+import { join } from 'node:path';
+import { TunesmithError } from '../errors/index.ts';
+import { storedBytes } from '../io/blocks.ts';
+import { ggufPieces } from '../io/gguf-write.ts';
+import { quantize } from '../io/quantize.ts';
+import type { TensorToWrite } from '../io/tensor-to-write.ts';
+import { writeStreamed } from '../io/write-streamed.ts';
+import { architectureOf } from '../model/architectures.ts';
+import type { ModelConfig } from '../model/config.ts';
+import { ggufName } from '../model/names.ts';
+import { type ModelSource, openModelSource } from '../model/source.ts';
+import { openText } from '../text/index.ts';
+import { exportedTemplate } from './companions.ts';
+import { architectureFields, type GgufFields, hasGgufForm, ropeFactors, u32 } from './gguf-architecture.ts';
+import { tokenizerFields } from './gguf-tokenizer.ts';
+import { type ChosenType, chooseType, FILE_TYPES, type GgufQuant } from './gguf-types.ts';
+import { encodedPieces } from './pieces.ts';
+import type { ExportJob, Fallback, Writer } from './types.ts';
+
+/** Merged weights, tokenizer and chat template in one GGUF file. */
+export const ggufWriter: Writer = {
+  plan(job) {
+    const tensors = namedTensors(job);
+    const sizes = tensors.map(({ chosen, shape }) => storedBytes(chosen.type, shape) ?? 0);
+    const fallbacks = tensors.flatMap(({ chosen }): Fallback[] => (chosen.fallback ? [chosen.fallback] : []));
+    // The vocabulary with its merges takes some 60 bytes a token.
+    const vocabulary = 60 * job.source.config.vocabSize;
+    return { bytes: sizes.reduce((a, b) => a + b, vocabulary), fallbacks };
+  },
+  async write(job, folder, onBytes) {
+    const tensors = [...ropeFactors(job.source.config), ...ggufTensors(job)];
+    const file = { metadata: modelFields(job), tensors };
+    await writeStreamed(join(folder, ggufFileName(job)), ggufPieces(file), onBytes);
+  },
+  readBack: (job, folder, now) => {
+    const source = openModelSource(join(folder, ggufFileName(job)));
+    return { source, adapter: undefined, tools: source.text && openText(source.text, { now }) };
+  },
+  next: (job, folder) => `llama-cli -m ${join(folder, ggufFileName(job))} in llama.cpp runs it.`,
+};
+
+/** `ada-q8_0.gguf` */
+export function ggufFileName(job: ExportJob): string {
+  return `${job.name}-${job.quant}.gguf`;
+}
+
+/** @throws EXPORT_UNSUPPORTED for an architecture that we do not write as GGUF */
+export function requireGgufForm({ config, path }: ModelSource): void {
+  if (hasGgufForm(config)) return;
+  throw new TunesmithError('EXPORT_UNSUPPORTED', {
+    file: path,
+    message: `is a ${config.modelType} model, which is not written as GGUF yet.`,
+    fix: 'export it with --to safetensors',
+  });
+}
+
+/** The heads by which a tensor's rows are interleaved, if they are. */
+export function interleavedHeads(config: ModelConfig, name: string): number | undefined {
+  if (!architectureOf(config).gguf.isPermuted) return undefined;
+  if (/\.q_proj\.(weight|bias)$/.test(name)) return config.heads;
+  return /\.k_proj\.(weight|bias)$/.test(name) ? config.kvHeads : undefined;
+}
+
+interface NamedTensor {
+  readonly hf: string;
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly chosen: ChosenType;
+}
+
+function namedTensors(job: ExportJob): NamedTensor[] {
+  const { config } = job.source;
+  requireGgufForm(job.source);
+  const mixture = { ...config, quant: ggufQuant(job), experts: 1 };
+  return [...job.merged.shapes].map(([hf, shape]) => {
+    const name = ggufName(config, hf);
+    if (name === undefined) throw new Error(`internal: GGUF has no name for ${hf}`);
+    return { hf, name, shape, chosen: chooseType(name, shape, mixture) };
+  });
+}
+
+function ggufTensors(job: ExportJob): TensorToWrite[] {
+  const { config } = job.source;
+  const { normOffset } = architectureOf(config).gguf;
+  return namedTensors(job).map(({ hf, name, shape, chosen: { type } }) => ({
+    name,
+    type,
+    shape,
+    data: () => {
+      const offset = /norm\.weight$/.test(name) ? normOffset : 0;
+      const encode = (x: Float32Array) => quantize(type, offset === 0 ? x : x.map((value) => value + offset));
+      return encodedPieces(job.merged, hf, encode, interleavedHeads(config, hf));
+    },
+  }));
+}
+
+function ggufQuant({ quant }: ExportJob): GgufQuant {
+  const known = (Object.keys(FILE_TYPES) as GgufQuant[]).find((own) => own === quant);
+  if (known === undefined) throw new Error(`internal: GGUF has no kind ${quant}`);
+  return known;
+}
+
+/** `general.*`, the architecture's keys, the tokenizer and the chat template. */
+function modelFields(job: ExportJob): GgufFields {
+  const template = exportedTemplate(job);
+  const text = (value: string) => ({ type: 'string', value }) as const;
+  const quant = ggufQuant(job);
+  return {
+    'general.architecture': text(architectureOf(job.source.config).gguf.architecture),
+    'general.type': text('model'),
+    'general.name': text(job.name),
+    ...(job.licence === undefined ? {} : { 'general.license': text(job.licence.toLowerCase()) }),
+    'general.file_type': u32(FILE_TYPES[quant]),
+    'general.quantization_version': u32(2),
+    ...architectureFields(job.source.config),
+    ...tokenizerFields(job),
+    ...(template === undefined ? {} : { 'tokenizer.chat_template': text(template) }),
+  };
+}

@@ -45,6 +45,8 @@ export interface Builder {
   reduceSum(a: Value, axes: readonly number[]): Value;
   reduceMax(a: Value, axes: readonly number[]): Value;
   argMax(a: Value): Value;
+  /** 1 for the `count` largest along the last axis, 0 for the others. */
+  topMask(a: Value, count: number): Value;
   expand(a: Value, shape: Shape): Value;
   /** Sums a value down to a shape that broadcasts to its own: the transpose of broadcasting. */
   sumTo(a: Value, shape: Shape): Value;
@@ -132,6 +134,7 @@ export function createBuilder(): Builder {
     reduceSum: (a, axes) => push('reduceSum', [a], { axes: axesOf(a, axes) }),
     reduceMax: (a, axes) => push('reduceMax', [a], { axes: axesOf(a, axes) }),
     argMax: (a) => push('argMax', [a], {}),
+    topMask: (a, count) => push('topMask', [a], { count }),
     expand: (a, shape) => (sameShape(a.shape, shape) ? a : push('expand', [a], { shape })),
     sumTo: (a, shape) => sumTo(g, a, shape),
     softmax: (a) => push('softmax', [a], {}),

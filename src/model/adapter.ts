@@ -34,7 +34,7 @@ export interface AdapterRequest {
 }
 
 /**
- * Finds the linear modules that a request names. `all-linear` is every one but the output head; a list matches whole names or
+ * Finds the linear modules that a request names. `all-linear` is every one but the output head and experts; a list matches whole names or
  * suffixes at a dot (`q_proj`); any other text is a regular expression that must match the whole name.
  *
  * @throws ADAPTER_TARGETS when a target matches nothing
@@ -45,9 +45,9 @@ export function resolveAdapter(config: ModelConfig, request: AdapterRequest): Ad
   const modules = Array.from({ length: config.layers }, (_, layer) => {
     const adapted = new Map<string, LoraModule>();
     if (chosen !== undefined && !chosen.has(layer)) return adapted;
-    for (const { module } of linearModules(config, layer)) {
+    for (const { module, isExpert } of linearModules(config, layer)) {
       const name = layerTensor(config, layer, module);
-      if (!matches(name)) continue;
+      if (!matches(name) || (isExpert === true && request.targets === 'all-linear')) continue;
       const rank = patternValue(request.rankPattern, name) ?? request.rank;
       const alpha = patternValue(request.alphaPattern, name) ?? request.alpha;
       adapted.set(module, { rank, scale: alpha / (request.rsLora === true ? Math.sqrt(rank) : rank) });

@@ -12,6 +12,8 @@ export interface LinearModule {
   readonly bias: boolean;
   /** Modules with the same value here read the same x. */
   readonly reads: string;
+  /** One of many that a router chooses from: `all-linear` leaves it out, as peft does. */
+  readonly isExpert?: boolean;
 }
 
 /** A tensor of a layer that is no matrix of a linear module, by its name within the layer: `input_layernorm.weight`. */
@@ -38,7 +40,7 @@ export interface LayerBuild {
 
 /**
  * Names of tensors without `.weight` or `.bias`, in GGUF files and in Hugging Face folders; both without the prefix of their layer.
- * The Hugging Face names are ours.
+ * The Hugging Face names are ours. A `*` stands for the number of an expert; GGUF files hold all experts in one tensor.
  */
 export type NamePairs = readonly (readonly [gguf: string, hf: string])[];
 

@@ -11,6 +11,7 @@ import { olmo2 } from './olmo2.ts';
 import { phi3 } from './phi3.ts';
 import { qwen2 } from './qwen2.ts';
 import { qwen3 } from './qwen3.ts';
+import { qwen3Moe } from './qwen3-moe.ts';
 import { smollm3 } from './smollm3.ts';
 
 /** Every architecture by its `model_type`. Where two share a GGUF name, files of it are read as the first. */
@@ -24,6 +25,7 @@ export const ARCHITECTURES: Readonly<Record<ModelType, Architecture>> = {
   phi3,
   olmo2,
   gpt2,
+  qwen3_moe: qwen3Moe,
 };
 
 /** The architecture of a model. */
@@ -51,8 +53,8 @@ export function outerTensors(config: ModelConfig): readonly OuterTensor[] {
 
 /** What a layer's programs depend on beside its layout and what is adapted: layers of one signature share them. */
 export function layerSignature({ layerKinds }: ModelConfig, layer: number, { length }: Pick<Layout, 'length'>): string {
-  const { rope, window } = layerKinds[layer]!;
-  return `${rope},${window < length ? window : 0}`;
+  const { rope, window, hasExperts } = layerKinds[layer]!;
+  return `${rope},${window < length ? window : 0},${hasExperts === true}`;
 }
 
 /** What a layer is built with. */

@@ -35,6 +35,7 @@ export const MODEL_TYPES = [
   'phi3',
   'olmo2',
   'gpt2',
+  'qwen3_moe',
 ] as const;
 
 /** See {@link MODEL_TYPES}. */
@@ -49,6 +50,19 @@ export interface LayerKind {
   readonly rope: 'global' | 'local' | 'none';
   /** Tokens that a query sees, itself included; 0 for all before it. */
   readonly window: number;
+  /** Its feed-forward layer is made of experts. */
+  readonly hasExperts?: boolean;
+}
+
+/** Experts of the layers that have them. */
+export interface Experts {
+  readonly count: number;
+  /** How many the router chooses for each token. */
+  readonly perToken: number;
+  /** Their feed-forward width. */
+  readonly width: number;
+  /** The weights of the chosen ones are scaled to a sum of 1. */
+  readonly isNormalised: boolean;
 }
 
 /** What the graph of a decoder depends on, whatever file it came from. */
@@ -75,6 +89,7 @@ export interface ModelConfig {
   readonly activation: Activation;
   /** Which linear modules have a bias. */
   readonly biases: { readonly qkv: boolean; readonly output: boolean; readonly mlp: boolean };
+  readonly experts?: Experts;
   readonly vocabSize: number;
   readonly tiedEmbeddings: boolean;
   readonly maxPositions: number;

@@ -99,10 +99,10 @@ function openGguf(path: string): ModelSource {
       const message = `tensor ${tensor.name} has no place in a ${config.modelType} model here.`;
       throw new TunesmithError('MODEL_UNSUPPORTED', { file: path, message });
     }
-    byName.set(layerTensor(config, place.layer, place.name), {
-      ...tensor,
-      ...ggufLayout(architecture, config, place.name),
-    });
+    const layout = ggufLayout(architecture, config, place.name);
+    for (const [i, part] of expertSlices(place.name, tensor).entries()) {
+      byName.set(layerTensor(config, place.layer, place.name.replace('*', String(i))), { ...part, ...layout });
+    }
   }
   for (const { hf, gguf } of architecture.outer(config)) {
     const tensor = byGguf.get(gguf);
@@ -115,6 +115,14 @@ function openGguf(path: string): ModelSource {
 
 /** Divisors of the rotation's frequencies: Llama 3.x, and LongRoPE for rows up to the length that the model first learned. */
 const ROPE_FACTORS = ['rope_freqs.weight', 'rope_factors_short.weight'];
+
+/** Each expert's own part of a tensor [experts, out, in]; the tensor itself where its name has no place for an expert. */
+function expertSlices(name: string, tensor: StoredTensor): StoredTensor[] {
+  if (!name.includes('*')) return [tensor];
+  const [count, ...shape] = tensor.shape as [number, ...number[]];
+  const bytes = tensor.bytes / count;
+  return Array.from({ length: count }, (_, e) => ({ ...tensor, shape, bytes, offset: tensor.offset + e * bytes }));
+}
 
 /** What llama.cpp's converter did to a tensor, so that reading undoes it. */
 function ggufLayout(

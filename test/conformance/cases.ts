@@ -202,6 +202,8 @@ interface CachedCase {
   /** Position of each row's last new token: the last of the cache if not given. */
   readonly last?: readonly number[];
   readonly rotary?: boolean;
+  readonly window?: number;
+  readonly scale?: number;
 }
 
 /**
@@ -214,6 +216,9 @@ function cached(which: 'attended' | 'keys' | 'values'): OpCase[] {
     { name: 'the next part of a prompt in a larger cache', rows: 1, length: 3, capacity: 9, last: [5], rotary: true },
     { name: 'rows of different lengths in a larger cache', rows: 3, length: 1, capacity: 9, last: [0, 6, 3] },
     { name: 'rows of different lengths, turned', rows: 3, length: 1, capacity: 9, last: [0, 6, 3], rotary: true },
+    { name: 'rows of different lengths in a window', rows: 3, length: 1, capacity: 9, last: [0, 6, 3], window: 2 },
+    { name: 'a part of a prompt in a window', rows: 1, length: 4, capacity: 9, last: [6], rotary: true, window: 3 },
+    { name: 'a prompt with a scale of its own', rows: 1, length: 5, capacity: 5, scale: 0.4 },
   ];
   const cases: readonly CachedCase[] = [
     ...(which === 'attended' ? larger : []),
@@ -223,7 +228,8 @@ function cached(which: 'attended' | 'keys' | 'values'): OpCase[] {
     { name: 'the next part of a prompt, turned by its positions', rows: 1, length: 3, capacity: 7, rotary: true },
     { name: 'one token in each of two rows, turned by its position', rows: 2, length: 1, capacity: 6, rotary: true },
   ];
-  return cases.map(({ name, rows, length, capacity, last = new Array<number>(rows).fill(capacity - 1), rotary }) => ({
+  const full = (rows: number, capacity: number) => new Array<number>(rows).fill(capacity - 1);
+  return cases.map(({ name, rows, length, capacity, last = full(rows, capacity), rotary, ...attrs }) => ({
     name,
     inputs: {
       q: real([rows, length, heads * width], -1, 1, 1),
@@ -238,7 +244,7 @@ function cached(which: 'attended' | 'keys' | 'values'): OpCase[] {
     build: (g, { cos, sin, ...x }) =>
       g.cachedAttention(
         { ...(x as unknown as CachedAttention), rotary: cos && sin && { cos, sin } },
-        { heads, kvHeads },
+        { heads, kvHeads, ...attrs },
       )[which],
     wrt: [],
   }));
@@ -304,6 +310,7 @@ export const OP_CASES: Readonly<Record<OpName, readonly OpCase[]>> = {
   ],
   sigmoid: [...unary('sigmoid', -6, 6), tails('sigmoid')],
   silu: [...unary('silu', -6, 6), tails('silu')],
+  topMask: [{ name: '3 of 7 in 5 rows', inputs: { a: real([5, 7]) }, build: (g, { a }) => g.topMask(a!, 3), wrt: [] }],
   argMax: [{ name: '[2,3,50]', inputs: { a: real([2, 3, 50]) }, build: (g, { a }) => g.argMax(a!), wrt: [] }],
   siluFast: [{ name: '[2,3]', inputs: { a: real([2, 3], -6, 6) }, build: (g, { a }) => g.siluFast(a!), wrt: [] }],
   ...shapeCases,

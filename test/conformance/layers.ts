@@ -82,8 +82,8 @@ function layer(name: string, layout: Layout, kind: 'lora' | 'full', dropout = fa
   return { name, segment, inputs: layerInputs(layout), wanted: ['x', ...(kind === 'lora' ? lora : base)] };
 }
 
-/** Attention alone in blocks of `queryBlock` queries; every case has the same inputs and so the same result. */
-export function attentionCase(layout: Layout, queryBlock: number): SegmentCase {
+/** Attention alone in blocks of `queryBlock` queries; every case of a window has the same inputs and so the same result. */
+export function attentionCase(layout: Layout, queryBlock: number, window = 0): SegmentCase {
   const { heads, kvHeads, headDim } = config;
   const inputs = {
     q: real([layout.tokens, heads * headDim], -2, 2, 1),
@@ -93,16 +93,19 @@ export function attentionCase(layout: Layout, queryBlock: number): SegmentCase {
   };
   const segment = (g: Builder) => {
     const [q, k, v] = (['q', 'k', 'v'] as const).map((name) => g.input(name, inputs[name].shape));
-    return attention(g, { q: q!, k: k!, v: v! }, config, layout, { queryBlock });
+    return attention(g, { q: q!, k: k!, v: v! }, config, layout, { queryBlock, window });
   };
   const where = layout.dense ? 'dense' : 'grid';
-  return { name: `attention, ${where}, blocks of ${queryBlock}`, segment, inputs, wanted: ['q', 'k', 'v'] };
+  const seen = window === 0 ? '' : `, a window of ${window}`;
+  return { name: `attention, ${where}, blocks of ${queryBlock}${seen}`, segment, inputs, wanted: ['q', 'k', 'v'] };
 }
 
 /** Attention in one block, in blocks that divide the length, and in blocks that do not. */
 export const ATTENTION_CASES: readonly SegmentCase[] = [
   ...[1, 2, 5].map((block) => attentionCase(DENSE, block)),
   ...[3, 4].map((block) => attentionCase(GRID, block)),
+  ...[1, 2, 5].map((block) => attentionCase(DENSE, block, 2)),
+  attentionCase(GRID, 3, 3),
 ];
 
 /** The decoder layers that are trained: adapters and full weights, rows without and with padding, dropout. */

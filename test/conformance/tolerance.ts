@@ -47,6 +47,7 @@ const ON_CPU: Readonly<Record<OpName, Tolerance>> = {
   reduceSum: within(40), // 3,000 numbers in a few running sums
   reduceMax: EXACT,
   argMax: EXACT,
+  topMask: EXACT,
   expand: EXACT,
   softmax: within(4),
   matMul: within(0, 4),

@@ -37,6 +37,7 @@ export const OPS = {
   reduceSum: reduce.reduceSum,
   reduceMax: reduce.reduceMax,
   argMax: reduce.argMax,
+  topMask: reduce.topMask,
   expand: reduce.expand,
   softmax: reduce.softmax,
   matMul: linear.matMul,

@@ -61,6 +61,46 @@ export const argMax: Op<Record<string, never>> = {
   },
 };
 
+/** What a value is lowered by once it is counted: more than values differ. */
+const COUNTED = 1e30;
+
+/** 1 for the `count` largest elements of each row [N, E], 0 for the others; of equal ones the first are taken. */
+export const topMask: Op<{ readonly count: number }> = {
+  shape: ([a]) => a!,
+  vjp: 'integer',
+  emit: (e, [a], { count }, [type]) => {
+    const [rows, width] = type!.shape as [number, number];
+    if (e.device === 'cpu') {
+      const values = e.node('TopK', [a!, e.i64([count])], { axis: -1 }, '', ['.indices']);
+      const [zeros, ones] = [
+        e.f32(new Float32Array(rows * width), [rows, width]),
+        e.f32(new Float32Array(rows * count).fill(1), [rows, count]),
+      ];
+      return e.node('ScatterElements', [zeros, `${values}.indices`, ones], { axis: 1 });
+    }
+    // WebGPU has no TopK: the largest is taken out so many times. Equal ones go together.
+    let [left, mask] = [a!, undefined as string | undefined];
+    for (let i = 0; i < count; i++) {
+      const isLargest = e.node('GreaterOrEqual', [left, e.node('ReduceMax', [left, e.i64([-1])], { keepdims: 1 })]);
+      const found = e.node('Where', [isLargest, e.f32([1], []), e.f32([0], [])]);
+      mask = mask === undefined ? found : e.node('Add', [mask, found]);
+      left = e.node('Sub', [left, e.node('Mul', [found, e.f32([COUNTED], [])])]);
+    }
+    return mask!;
+  },
+  reference: ([a], { count }) => {
+    const width = a!.shape.at(-1)!;
+    const result = new Float64Array(a!.data.length);
+    for (let row = 0; row < result.length; row += width) {
+      const order = Array.from({ length: width }, (_, i) => i).sort(
+        (i, j) => a!.data[row + j]! - a!.data[row + i]! || i - j,
+      );
+      for (const i of order.slice(0, count)) result[row + i] = 1;
+    }
+    return result;
+  },
+};
+
 /** Repeats axes of length 1 up to a shape. */
 export const expand: Op<{ readonly shape: readonly number[] }> = {
   shape: ([a], { shape }) => ({ dtype: a!.dtype, shape }),

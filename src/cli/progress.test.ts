@@ -42,3 +42,14 @@ describe('an activity where nobody watches', () => {
     expect(written).toEqual({ stdout: '', stderr: '' });
   });
 });
+
+describe('a terminal', () => {
+  it.each([
+    [0, 80],
+    [undefined, 80],
+    [132, 132],
+  ])('of %s columns has %s', (columns, expected) => {
+    const sink = { write: () => {}, columns };
+    expect(openTerminal({ json: false, quiet: false, stdout: sink, stderr: sink, env: {} }).columns).toBe(expected);
+  });
+});

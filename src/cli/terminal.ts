@@ -43,7 +43,8 @@ export function openTerminal({ json, quiet, stdout, stderr, env }: TerminalOptio
     json,
     quiet,
     live: stderr.isTTY === true && !quiet && env.CI === undefined && env.TERM !== 'dumb',
-    columns: stderr.columns ?? stdout.columns ?? 80,
+    // A terminal that does not know its width says 0.
+    columns: stderr.columns || stdout.columns || 80,
     colours: pc.createColors(!plain && results.isTTY === true),
     print: (text) => void (json && quiet ? undefined : results.write(`${text}\n`)),
     stream: (text) => void (json && quiet ? undefined : results.write(text)),

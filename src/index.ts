@@ -1,15 +1,12 @@
 // The public list: everything that is here keeps its name and meaning within a major version. At most 40 names: types that only come
-// out of these functions are left out, since TypeScript infers them.
-
+// out of these functions are left out, since TypeScript infers them. In one call each: train, score, openModel. Models and runs: findModel,
+// KNOWN_MODELS, listRuns, resolveRun, showRun. The rest is what a training loop of one's own is made of; recipes/ shows it in order.
 export { openOrt } from './engine/index.ts';
-// models, runs and errors
 export { type ErrorCode, TunesmithError } from './errors/index.ts';
-// training, answering and scoring in one call each
 export { openModel } from './evaluate/answer.ts';
 export { score } from './evaluate/score.ts';
 export type { ModelRequest, ModelSession, Prompt, Sampling } from './evaluate/types.ts';
 export { KNOWN_MODELS } from './model/catalogue.ts';
-// what a training loop of one's own is made of, in the order in which recipes/ use it
 export { openModelSource } from './model/source.ts';
 export { findModel } from './registry/find.ts';
 export { listRuns, resolveRun, showRun } from './registry/runs.ts';

@@ -29,16 +29,16 @@ export const CONSTANTS = ['beta1', 'beta2', 'eps', 'momentum', 'nesterov', 'para
 /** One of {@link CONSTANTS}. */
 export type ConstantName = (typeof CONSTANTS)[number];
 
-/** Automatic rates relative to AdamW's; see PAPERS.md for the papers that give them. */
+/** Automatic rates relative to AdamW's. */
 export const RATES: Readonly<Record<OptimizerName, number>> = {
   adamw: 1,
   'adamw-8bit': 1,
-  // With momentum 0.9 and gradients clipped to a norm of 1, steps about as long as AdamW's.
+  // Tried on SmolLM2-135M with momentum 0.9 and gradients clipped to a norm of 1: steady, where 750 is not.
   sgd: 200,
   // Updates are clipped to a root mean square of 1, about what AdamW's have at the start.
   adafactor: 1,
-  // Every entry moves by the whole rate: the paper advises rates 3 to 10 times smaller.
-  lion: 0.2,
+  // Every entry moves by the whole rate: the paper advises rates 3 to 10 times smaller; short runs want the larger ones.
+  lion: 0.33,
 };
 
 /** Whether an optimiser takes a constant. */

@@ -35,7 +35,7 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     load: async () => (await import('./commands/generate.ts')).generate,
   },
   export: {
-    summary: 'write a model for other programs: peft, safetensors, gguf',
+    summary: 'write a model for other programs: peft, safetensors, gguf, ollama',
     group: 'main',
     load: async () => (await import('./commands/export.ts')).exportCommand,
   },

@@ -146,7 +146,7 @@ function checks({ prompts, merged, exported, limit, fallbacks }: CardFacts): str
     row('merged, before rounding', merged),
     row('these files, read back', exported),
     '',
-    `The limit was a mean KL of ${limit.meanKl} and ${100 * limit.topOneAgreement} %. \`certificate.json\` has the hashes of all files.`,
+    `The limit was a mean KL of ${limit.meanKl} and ${100 * limit.clearAgreement} %, near ties aside. \`certificate.json\` has the hashes of all files.`,
   ];
   const kinds = new Map<string, number>();
   for (const { wanted, got } of fallbacks)

@@ -10,31 +10,36 @@ export interface Difference {
   readonly meanKl: number;
   /** Share of the positions at which both think the same token most likely. */
   readonly topOneAgreement: number;
+  /** The same, with near ties of the reference counted as agreement: the other's token is at most 0.1 nats less likely there. */
+  readonly clearAgreement: number;
 }
 
 /** How far an export may be from the model that was trained. */
 export interface Limit {
   readonly meanKl: number;
-  readonly topOneAgreement: number;
+  readonly clearAgreement: number;
 }
 
-const EXACT: Limit = { meanKl: 1e-5, topOneAgreement: 0.99 };
-const FOUR_BITS: Limit = { meanKl: 0.1, topOneAgreement: 0.9 };
+/** Nats between two tokens that are as good as equally likely: which is first then says nothing of the model. */
+const NEAR_TIE = 0.1;
+
+const EXACT: Limit = { meanKl: 1e-5, clearAgreement: 0.99 };
+const FOUR_BITS: Limit = { meanKl: 0.1, clearAgreement: 0.9 };
 
 /** Limits by the kind of numbers. */
 export const LIMITS: Readonly<Record<Quant | 'exact', Limit>> = {
   exact: EXACT,
   f32: EXACT,
-  f16: { meanKl: 1e-3, topOneAgreement: 0.99 },
-  bf16: { meanKl: 5e-3, topOneAgreement: 0.98 },
-  q8_0: { meanKl: 5e-3, topOneAgreement: 0.98 },
+  f16: { meanKl: 1e-3, clearAgreement: 0.99 },
+  bf16: { meanKl: 5e-3, clearAgreement: 0.98 },
+  q8_0: { meanKl: 5e-3, clearAgreement: 0.98 },
   q4_0: FOUR_BITS,
   q4_k_m: FOUR_BITS,
 };
 
-/** Whether a difference stays within a limit. A position at which agreement fails outright counts as NaN, and NaN is never within. */
+/** Whether a difference stays within a limit; what is not a number never does. */
 export function isWithin(difference: Difference, limit: Limit): boolean {
-  return difference.meanKl <= limit.meanKl && difference.topOneAgreement >= limit.topOneAgreement;
+  return difference.meanKl <= limit.meanKl && difference.clearAgreement >= limit.clearAgreement;
 }
 
 /**
@@ -51,6 +56,7 @@ export function compareLogits(
   let largest = 0;
   let kl = 0;
   let agreed = 0;
+  let clear = 0;
   for (const [i, matrix] of reference.entries()) {
     const opposite = other[i];
     if (opposite?.length !== matrix.length) throw new Error('internal: logits of two sizes were to be compared');
@@ -59,12 +65,19 @@ export function compareLogits(
       const q = rowOf(opposite, at, vocab);
       positions++;
       if (p.top === q.top) agreed++;
+      if (matrix[at + p.top]! - matrix[at + q.top]! <= NEAR_TIE) clear++;
       const row = comparedRow(matrix, opposite, at, vocab, p.logSum, q.logSum);
       kl += row.kl;
       largest = Math.max(largest, row.largest);
     }
   }
-  return { positions, largestLogitDifference: largest, meanKl: kl / positions, topOneAgreement: agreed / positions };
+  return {
+    positions,
+    largestLogitDifference: largest,
+    meanKl: kl / positions,
+    topOneAgreement: agreed / positions,
+    clearAgreement: clear / positions,
+  };
 }
 
 /** Index of the largest logit, and the logarithm of the sum of all exponentials. */

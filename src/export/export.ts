@@ -284,7 +284,7 @@ function requireWithin(found: Difference, limit: Limit, job: ExportJob, back: Re
   throw new TunesmithError('EXPORT_DIVERGED', {
     message:
       `the ${what} differ from what was trained: mean KL ${found.meanKl.toPrecision(3)} nats (limit ${limit.meanKl}), ` +
-      `same top token at ${percent(found.topOneAgreement)} of ${found.positions} places (limit ${percent(limit.topOneAgreement)}).${where}`,
+      `same top token, near ties aside, at ${percent(found.clearAgreement)} of ${found.positions} places (limit ${percent(limit.clearAgreement)}).${where}`,
   });
 }
 

@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { cli, temporaryFolder } from '../../test/support/cli.ts';
@@ -7,12 +7,15 @@ import { writeTinyChatModel } from '../../test/support/tiny-chat-model.ts';
 import { type Toys, train, writeToys } from '../../test/support/toy-runs.ts';
 import { openOrt } from '../engine/index.ts';
 import { readGguf, readSafetensorsHeader, readStored, writeSafetensors } from '../io/index.ts';
+import { openPeft } from '../model/peft.ts';
 import { openModelSource } from '../model/source.ts';
-import { openText } from '../text/index.ts';
+import { openText, renderPrompt } from '../text/index.ts';
 import { storedLogits } from './check.ts';
 import { compareLogits, LIMITS } from './compare.ts';
 import { goldenPrompts } from './golden.ts';
-import type { Quant } from './types.ts';
+import type { ExportJob, Quant } from './types.ts';
+
+const WIDE = { hidden_size: 256, intermediate_size: 512, head_dim: 64, num_hidden_layers: 3 };
 
 const folder = temporaryFolder();
 let toys: Toys;
@@ -27,8 +30,7 @@ beforeAll(async () => {
 
 /** Wide enough for blocks of 256. Its layers say less than its embedding, so that it is sure of something, as trained models are. */
 function writeWideModel(model: string): string {
-  const shape = { hidden_size: 256, intermediate_size: 512, head_dim: 64, num_hidden_layers: 3 };
-  writeTinyChatModel(model, shape);
+  writeTinyChatModel(model, WIDE);
   const file = path.join(model, 'model.safetensors');
   const tensors = readSafetensorsHeader(file).tensors.map((tensor) => {
     const values = readStored(tensor);
@@ -74,20 +76,90 @@ describe('gguf', () => {
     expect(lines.find((line) => line.type === 'plan')?.fallbacks).toEqual([]);
   }, 60_000);
 
-  test('lists the tensors whose rows no block of 256 fits; beyond the limit nothing is left', async () => {
-    // Random weights are sure of nothing: four bits change what they think most likely.
-    const out = path.join(folder, 'diverged');
-    const args = ['export', toys.model, '--to', 'gguf', '--quant', 'q4_k_m', '--out', out, '--threads', 1];
-    const { exit, lines, stderr } = await cli(args);
+  test('lists the tensors whose rows no block of 256 fits', async () => {
+    const { lines } = await exported(toys.model, 'q4_k_m');
     const { fallbacks } = lines.find((line) => line.type === 'plan') as unknown as { fallbacks: unknown[] };
     expect(fallbacks).toContainEqual({ tensor: 'blk.0.attn_q.weight', wanted: 'Q4_K', got: 'Q5_0' });
+  }, 60_000);
+
+  test('that is too far from what was trained is not written', async () => {
+    // Wide layers of random weights: what four bits change grows from layer to layer.
+    const chaotic = writeTinyChatModel(path.join(folder, 'chaotic'), WIDE);
+    const out = path.join(folder, 'diverged');
+    const args = ['export', chaotic, '--to', 'gguf', '--quant', 'q4_k_m', '--out', out, '--threads', 1];
+    const { exit, stderr } = await cli(args);
     expect(exit).toBe(3);
     expect(stderr).toMatch(/EXPORT_DIVERGED.* worst tensor is model\.layers\.\d\.\S+_proj\.weight/);
     expect(readdirSync(folder).filter((name) => name.includes('diverged'))).toEqual([]);
   }, 60_000);
 });
 
+/** The run's adapter with rank-stabilised scaling and a rank and an alpha of their own for two modules. */
+function patternedAdapter(): string {
+  const adapter = path.join(folder, 'patterned');
+  cpSync(path.join(run, 'best'), adapter, { recursive: true });
+  const file = path.join(adapter, 'adapter_config.json');
+  const config = JSON.parse(readFileSync(file, 'utf8')) as object;
+  const patterns = { use_rslora: true, alpha_pattern: { q_proj: 8, 'layers.1.mlp.up_proj': 64 } };
+  writeFileSync(file, JSON.stringify({ ...config, ...patterns }));
+  return adapter;
+}
+
+async function exportedAdapter(adapter: string): Promise<string> {
+  const out = path.join(folder, `out-${readdirSync(folder).length}`);
+  const args = ['export', toys.model, '--adapter', adapter, '--to', 'gguf-adapter', '--out', out, '--threads', 1];
+  const { exit, stderr } = await cli(args);
+  expect(exit, stderr).toBe(0);
+  return path.join(out, readdirSync(out).find((file) => file.endsWith('.gguf'))!);
+}
+
+describe('gguf-adapter', () => {
+  test('has each scale in B, and no alpha', async () => {
+    const { metadata, tensors } = readGguf(await exportedAdapter(patternedAdapter()));
+    expect(metadata['general.type']).toBe('adapter');
+    expect(metadata['adapter.lora.alpha']).toBe(0);
+    const written = readStored(tensors.find((t) => t.name === 'blk.1.ffn_up.weight.lora_b')!);
+    const trained = readSafetensorsHeader(path.join(run, 'best', 'adapter_model.safetensors')).tensors;
+    const b = readStored(trained.find((t) => t.name.endsWith('layers.1.mlp.up_proj.lora_B.weight'))!);
+    expect(written).toEqual(b.map((value) => (64 / Math.sqrt(16)) * value));
+  }, 60_000);
+
+  test('is refused where the adapter is more than B A', async () => {
+    const adapter = path.join(folder, 'other-tensors');
+    const { ggufAdapterWriter } = await import('./gguf-adapter.ts');
+    const source = openModelSource(toys.model);
+    const peft = openPeft(path.join(run, 'best'), source.config);
+    const [first] = peft.tensors.values();
+    const name = 'base_model.model.lm_head.weight';
+    const tensors = new Map([...peft.tensors, [name, { ...first!, name }]]);
+    const job = { source, adapter: { ...peft, tensors }, adapterFolder: adapter, quant: 'f32' } as const;
+    expect(() => ggufAdapterWriter.plan(job as unknown as ExportJob)).toThrow(/EXPORT_UNSUPPORTED.*lm_head/);
+  });
+});
+
 describe.skipIf(!hasLlamaCpp())('in llama.cpp', () => {
+  test('an adapter over its base gives the text that we give', async () => {
+    const adapter = patternedAdapter();
+    const { file: base } = await exported(toys.model, 'f32');
+    const llama = await openLlamaCpp(base, folder, await exportedAdapter(adapter));
+    try {
+      const question = 'Question 3: why so long?';
+      const generated = await cli([
+        ...['generate', toys.model, '--adapter', adapter, '--prompt', question, '--max-tokens', 24, '--threads', 1],
+        ...['--precision', 'exact', '--temperature', 0],
+      ]);
+      const ours = generated.lines.find((line) => line.type === 'result')?.ids;
+      expect(ours, generated.stderr).toBeDefined();
+      const source = openModelSource(toys.model);
+      const { tokenizer, template } = openText(source.text!, { now: new Date() });
+      const messages = [{ role: 'user', content: question }] as const;
+      const prompt = renderPrompt(messages, undefined, { tokenizer, template: template! });
+      expect(await llama.greedy(prompt, (ours as number[]).length)).toEqual(ours);
+    } finally {
+      llama.close();
+    }
+  }, 60_000);
+
   test.each(['f16', 'q8_0', 'q4_0', 'q4_k_m'] as const satisfies Quant[])(
     '%s gives what was exported',
     async (quant) => {
@@ -110,7 +182,7 @@ describe.skipIf(!hasLlamaCpp())('in llama.cpp', () => {
           agreed += found.topOneAgreement * found.positions;
         }
         expect(kl / positions).toBeLessThan(LIMITS[quant].meanKl);
-        expect(agreed / positions).toBeGreaterThanOrEqual(LIMITS[quant].topOneAgreement);
+        expect(agreed / positions).toBeGreaterThanOrEqual(LIMITS[quant].clearAgreement);
       } finally {
         llama.close();
         await engine.close();

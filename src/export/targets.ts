@@ -1,4 +1,5 @@
 import { ggufWriter } from './gguf.ts';
+import { ggufAdapterWriter } from './gguf-adapter.ts';
 import { peftWriter } from './peft.ts';
 import { safetensorsWriter } from './safetensors.ts';
 import type { ExportTarget, Writer } from './types.ts';
@@ -6,6 +7,7 @@ import type { ExportTarget, Writer } from './types.ts';
 /** How each target is written. */
 export const WRITERS: Readonly<Record<ExportTarget, Writer>> = {
   gguf: ggufWriter,
+  'gguf-adapter': ggufAdapterWriter,
   peft: peftWriter,
   safetensors: safetensorsWriter,
 };

@@ -12,8 +12,10 @@ const f32 = (value: number): GgufField => ({ type: 'f32', value });
 /** The metadata that llama.cpp's converter writes for a model, without its tokenizer. */
 export function ggufMetadata(c: ModelConfig): Record<string, GgufField> {
   const window = Math.max(...c.layerKinds.map((kind) => kind.window));
+  const { scaling } = c.rope;
   const fields: Record<string, GgufField> = {
-    context_length: u32(c.maxPositions),
+    // LongRoPE: rows may be longer with the other factors.
+    context_length: u32(scaling.kind === 'factors' ? 2 * c.maxPositions : c.maxPositions),
     embedding_length: u32(c.hiddenSize),
     block_count: u32(c.layers),
     feed_forward_length: u32(c.intermediateSize),
@@ -29,6 +31,12 @@ export function ggufMetadata(c: ModelConfig): Record<string, GgufField> {
           'rope.freq_base': f32(c.rope.theta),
         }),
     ...(window > 0 ? { 'attention.sliding_window': u32(window) } : {}),
+    ...(scaling.kind === 'factors'
+      ? {
+          'rope.scaling.attn_factor': f32(scaling.attentionFactor),
+          'rope.scaling.original_context_length': u32(c.maxPositions),
+        }
+      : {}),
     ...(c.experts === undefined
       ? {}
       : {
@@ -50,7 +58,13 @@ export function ggufTensors({ config, tensors }: ModelSource): TensorToWrite[] {
     if (name === undefined) throw new Error(`${hf} has no name in GGUF files`);
     stacked.set(name, [...(stacked.get(name) ?? []), tensor]);
   }
-  return [...stacked].map(([name, parts]) => {
+  const { scaling } = config.rope;
+  const factors = scaling.kind === 'factors' ? [scaling.factors, scaling.factors.map((factor) => 2 * factor)] : [];
+  const lists = factors.map((values, i): TensorToWrite => {
+    const name = `rope_factors_${i === 0 ? 'short' : 'long'}.weight`;
+    return { name, type: 'F32', shape: [values.length], data: Float32Array.from(values) };
+  });
+  const own = [...stacked].map(([name, parts]): TensorToWrite => {
     const values = parts.map((part) => converted(name, readStored(part), config, part.shape[0]!));
     const data = new Float32Array(values.reduce((n, part) => n + part.length, 0));
     let at = 0;
@@ -62,6 +76,7 @@ export function ggufTensors({ config, tensors }: ModelSource): TensorToWrite[] {
     if (sizeOf(shape) !== data.length) throw new Error(`${name} is of another size`);
     return { name, type: 'F32', shape, data };
   });
+  return [...own, ...lists];
 }
 
 function converted(name: string, values: Float32Array, config: ModelConfig, rows: number): Float32Array {

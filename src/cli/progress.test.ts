@@ -25,7 +25,7 @@ describe('an activity where nobody watches', () => {
     line.end();
     expect(written).toEqual({
       stdout: '',
-      stderr: 'validation rows: 3 rows\nthe reporting rows after training: 1,200 rows\n',
+      stderr: 'evaluating: 3 rows\nreporting after training: 1,200 rows\n',
     });
   });
 

@@ -79,11 +79,11 @@ function plainLines(terminal: Terminal, label: string): Progress {
 
 /** Activities in words. */
 const WORDS: Readonly<Record<Activity['kind'], string>> = {
-  measure: 'measuring what the run will cost',
-  baseline: 'the reporting rows before training',
-  evaluate: 'validation rows',
-  answer: 'held-out prompts',
-  report: 'the reporting rows after training',
+  measure: 'measuring the cost',
+  baseline: 'reporting before training',
+  evaluate: 'evaluating',
+  answer: 'answering held-out prompts',
+  report: 'reporting after training',
 };
 
 /** Lines for what yields no event while it goes on. */

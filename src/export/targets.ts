@@ -1,5 +1,6 @@
 import { ggufWriter } from './gguf.ts';
 import { ggufAdapterWriter } from './gguf-adapter.ts';
+import { ollamaWriter } from './ollama.ts';
 import { peftWriter } from './peft.ts';
 import { safetensorsWriter } from './safetensors.ts';
 import type { ExportTarget, Writer } from './types.ts';
@@ -8,6 +9,7 @@ import type { ExportTarget, Writer } from './types.ts';
 export const WRITERS: Readonly<Record<ExportTarget, Writer>> = {
   gguf: ggufWriter,
   'gguf-adapter': ggufAdapterWriter,
+  ollama: ollamaWriter,
   peft: peftWriter,
   safetensors: safetensorsWriter,
 };

@@ -9,6 +9,7 @@ export const EXPORT_TARGETS = {
   safetensors: ['f16', 'bf16', 'f32'],
   gguf: ['q8_0', 'q4_k_m', 'q4_0', 'f16', 'bf16', 'f32'],
   'gguf-adapter': ['f32', 'f16'],
+  ollama: ['q8_0', 'q4_k_m', 'q4_0', 'f16', 'bf16', 'f32'],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
 
 /** One of {@link EXPORT_TARGETS}. */

@@ -1,5 +1,5 @@
-import { TunesmithError } from '../errors/index.ts';
-import { fileExists, openAppender, readJson, readText, writeAtomic } from '../io/index.ts';
+import { openAppender, writeAtomic } from '../io/index.ts';
+import { type BegunWith, finished, metaOf } from './answer-file.ts';
 import type { Context } from './command.ts';
 import type { ModelSession, Prompt, RowReading, Sampling } from './domain.ts';
 import { openProgress } from './progress.ts';
@@ -39,7 +39,7 @@ export async function answerFile(request: AnswerRequest, context: Context): Prom
   const { terminal, signal } = context;
   const { questions, file, prompts } = await session.questions(request.data, request.reading);
   const begun: BegunWith = { ...(await begunWith(request)), data: file, prompts };
-  const { lines: from, bytes } = finished(out, questions.length, begun);
+  const { lines: from, bytes } = finished(out, questions.length, BATCH, begun);
   if (from > 0 && from < questions.length)
     terminal.say(`${out} holds ${from} answers already; going on with the next.`);
   if (from === 0) writeAtomic(metaOf(out), `${JSON.stringify(begun, null, 2)}\n`);
@@ -96,68 +96,7 @@ async function collect(
   return answers;
 }
 
-/** What answers depend on, as the file beside them records it. */
-type BegunWith = Readonly<Record<string, unknown>>;
-
-const metaOf = (out: string) => `${out}.meta.json`;
-
 async function begunWith({ session, sampling, base, against }: AnswerRequest): Promise<BegunWith> {
   const { base: model, adapter } = await session.identity();
   return { model, adapter: base ? null : (adapter ?? null), against: against ? 'base' : null, ...sampling };
-}
-
-/** What a field of {@link BegunWith} is called by people. */
-const CALLED: Readonly<Record<string, string>> = {
-  model: 'the model',
-  adapter: 'the adapter',
-  against: '--against',
-  data: '--data',
-  prompts: 'the prompts (roles, system prompt, or the date in the chat template)',
-};
-
-/** Whole batches that are there already, and their bytes. */
-function finished(out: string, rows: number, begun: BegunWith): { readonly lines: number; readonly bytes: number } {
-  if (!fileExists(out)) return { lines: 0, bytes: 0 };
-  const text = readText(out);
-  if (text === '') return { lines: 0, bytes: 0 };
-  const whole = text.split('\n').slice(0, -1);
-  const wrong = whole.findIndex((line, i) => indexOf(line) !== i);
-  if (wrong >= 0 || !fileExists(metaOf(out))) {
-    const message = 'is there, and was not begun by this command.';
-    throw new TunesmithError('FILE_EXISTS', { message, file: out, fix: 'name another file with --out' });
-  }
-  requireSame(out, begun);
-  // A batch that was torn is answered again as a whole, so that each row has the company that it would have had.
-  const lines = whole.length >= rows ? rows : Math.floor(whole.length / BATCH) * BATCH;
-  const kept = whole.slice(0, lines);
-  return { lines, bytes: Buffer.byteLength(kept.map((line) => `${line}\n`).join('')) };
-}
-
-/** @throws GENERATE_OUT_DIFFERS, which names what differs */
-function requireSame(out: string, begun: BegunWith): void {
-  const old = readJson(metaOf(out)) as BegunWith;
-  const now = JSON.parse(JSON.stringify(begun)) as BegunWith;
-  const names = [...new Set([...Object.keys(old), ...Object.keys(now)])];
-  const differing = names.filter((name) => JSON.stringify(old[name]) !== JSON.stringify(now[name]));
-  // Other rows have other prompts.
-  const told = differing.includes('data') ? differing.filter((name) => name !== 'prompts') : differing;
-  if (told.length === 0) return;
-  const differences = told.map((name) => {
-    const shown = (value: unknown) => (value === undefined ? 'not given' : JSON.stringify(value));
-    if (name in CALLED) return `${CALLED[name]} differs`;
-    return `--${name.replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`)} was ${shown(old[name])} and is ${shown(now[name])}`;
-  });
-  throw new TunesmithError('GENERATE_OUT_DIFFERS', {
-    message: `was begun differently: ${differences.join('; ')}.`,
-    file: out,
-  });
-}
-
-function indexOf(line: string): unknown {
-  try {
-    const value: unknown = JSON.parse(line);
-    return typeof value === 'object' && value !== null && 'index' in value ? value.index : undefined;
-  } catch {
-    return undefined;
-  }
 }

@@ -25,7 +25,7 @@ describe('configOptions', () => {
       'model data valid system format train-on max-length on-long role allow init-adapter method weights rank alpha dropout targets layers ' +
       'epochs steps batch micro-batch lr schedule warmup decay min-lr optimizer weight-decay beta1 beta2 eps momentum nesterov ' +
       'parameter-scale lora-plus-ratio neftune-alpha clip pack shuffle seed patience ' +
-      'out name save-every eval-every keep log device threads memory';
+      'out name save-every eval-every keep log device threads memory class-weights precision';
     expect(Object.keys(configOptions()).sort()).toEqual(promised.split(' ').sort());
   });
 

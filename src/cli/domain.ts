@@ -1,7 +1,9 @@
+import type { ClassifierSession } from '../evaluate/classification.ts';
 import type { ModelRequest, ModelSession, Prompt, RowReading, ScoreEvent } from '../evaluate/types.ts';
 import type { OnActivity } from '../train/activity.ts';
 import type { PreparedRun, RunRequest } from '../train/run.ts';
 
+export type { ClassifierSession } from '../evaluate/classification.ts';
 export type {
   GenerateEvent,
   ModelRequest,
@@ -37,6 +39,7 @@ export interface Domain {
     options: { readonly addGenerationPrompt: boolean },
   ): Promise<{ readonly ids: readonly number[]; readonly text: string }>;
   openModel(model: ModelRequest): Promise<ModelSession>;
+  openClassifier(model: ModelRequest): Promise<ClassifierSession>;
   /** Devices, and a numerics self-test in under a minute. */
   checkEngine(signal: AbortSignal): AsyncIterable<Check>;
 }

@@ -34,6 +34,11 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     group: 'main',
     load: async () => (await import('./commands/generate.ts')).generate,
   },
+  classify: {
+    summary: 'label texts with a classifier: probabilities, thresholds, none of these',
+    group: 'main',
+    load: async () => (await import('./commands/classify.ts')).classify,
+  },
   export: {
     summary: 'write a model for other programs: peft, safetensors, gguf, ollama',
     group: 'main',

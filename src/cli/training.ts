@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
 import type { Activity } from '../train/activity.ts';
 import type { TrainEvent } from '../train/events.ts';
+import { classificationText } from './classification.ts';
 import type { Context } from './command.ts';
 import type { PreparedRun, RunRequest, TrainPlan } from './domain.ts';
 import { bytesText, countText, curve, durationText, lossText, table } from './format.ts';
@@ -88,7 +89,8 @@ function tell(event: Exclude<TrainEvent, { type: 'step' | 'done' }>, progress: P
   else if (event.type === 'report') {
     const words = `rows that were used for nothing else: loss ${lossText(event.before)} before, ${lossText(event.after)} after`;
     progress.say(words);
-  } else if (event.type === 'warning') progress.say(`warning ${event.code} ${event.message}`);
+  } else if (event.type === 'classification') progress.say(classificationText(event));
+  else if (event.type === 'warning') progress.say(`warning ${event.code} ${event.message}`);
 }
 
 /** One line of a text that may have many. */
@@ -102,9 +104,11 @@ export function summaryText(run: PreparedRun, watched: Watched, columns: number)
   const name = basename(run.path);
   const lines: string[] = [];
   if (watched.losses.length > 1) {
-    lines.push(`loss by step, nats per token\n${curve(watched.losses, { columns: columns - 12, rows: 8 })}\n`);
+    lines.push(`loss by step, nats per ${run.plan.method === 'classify' ? 'row' : 'token'}\n${curve(watched.losses, { columns: columns - 12, rows: 8 })}\n`);
   }
   const { done } = watched;
   if (done !== undefined) lines.push(`Done after ${done.steps} steps.`, `  best  ${done.best}`, `  last  ${done.last}`);
-  return [...lines, '', `Talk to it:   tunesmith chat ${name}`, `Look at it:   tunesmith runs show ${name}`].join('\n');
+  const use =
+    run.plan.method === 'classify' ? `Use it:       tunesmith classify ${name} --text "..."` : `Talk to it:   tunesmith chat ${name}`;
+  return [...lines, '', use, `Look at it:   tunesmith runs show ${name}`].join('\n');
 }

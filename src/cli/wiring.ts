@@ -18,6 +18,9 @@ export const domain: Domain = {
   async openModel(model) {
     return (await import('../evaluate/answer.ts')).openModel(model);
   },
+  async openClassifier(model) {
+    return (await import('../evaluate/classification.ts')).openClassifier(model);
+  },
   async *checkEngine(signal) {
     yield* (await import('./self-test.ts')).checkEngine(signal);
   },

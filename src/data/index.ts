@@ -36,6 +36,6 @@ export {
 export { type LoadedFile, type LoadedRows, type LoadOptions, loadRows, rowKey } from './load.ts';
 export type { NormaliseOptions } from './normalise.ts';
 export { openRecords, type RawRecord, type RecordSource } from './read.ts';
-export type { Row, RowSource } from './row.ts';
+export type { Row, RowLabels, RowSource } from './row.ts';
 export type { RowShape } from './shapes.ts';
 export { type Split, type SplitOptions, splitRows, type Validation } from './split.ts';

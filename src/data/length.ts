@@ -162,7 +162,9 @@ function noteLong(row: Row, longest: number, fitted: number, before: number, sta
   const how = isShort
     ? 'left out'
     : row.kind === 'text'
-      ? `split into ${fitted} windows`
+      ? row.labelled === undefined
+        ? `split into ${fitted} windows`
+        : 'cut at its end'
       : 'shortened by its oldest turns';
   (isShort ? state.dropped : row.kind === 'text' ? state.windowed : state.trimmed).push(source);
   const part = isShort && fitted > 0 ? ` (${before - fitted} of its ${before} answers)` : '';
@@ -175,7 +177,8 @@ function shorten(row: Row, examples: readonly Example[], state: FitState): reado
     case 'messages':
       return trimTurns(row, examples, state);
     case 'text':
-      return examples.flatMap((e) => windows(e, state.maxLength));
+      // A text that is classified is cut at its end, as transformers cuts it: each window would need a label of its own.
+      return examples.flatMap((e) => (e.classes === undefined ? windows(e, state.maxLength) : cut(e, state.maxLength)));
     case 'prompt':
     case 'ids':
       // A raw prompt has no turns, and its beginning usually says what to do: nothing that could be left out safely.
@@ -208,6 +211,10 @@ function turnStarts({ messages }: Row & { kind: 'messages' }): number[] {
   const head = messages.findIndex((m) => m.role !== 'system');
   const users = messages.flatMap((m, i) => (m.role === 'user' ? [i] : []));
   return head < 0 ? [] : [head, ...users.slice(1)];
+}
+
+function cut({ ids, labels, ...rest }: Example, length: number): Example {
+  return { ...rest, ids: ids.slice(0, length), labels: labels.slice(0, length) };
 }
 
 /** Windows that overlap by one token: the last of one is the context of the first prediction of the next. */

@@ -1,6 +1,7 @@
 import { type ErrorCode, TunesmithError } from '../errors/index.ts';
 import { sha256 } from '../io/files.ts';
 import { createFindingLog, type FindingGroup, type FindingLog } from './check.ts';
+import { LABEL_COLUMNS, readLabels } from './labels.ts';
 import { ignoredColumns, type NormaliseOptions, normalise } from './normalise.ts';
 import { openRecords, type RawRecord } from './read.ts';
 import type { Row, RowSource } from './row.ts';
@@ -10,6 +11,8 @@ import { type Fields, type RowShape, recognise } from './shapes.ts';
 export interface LoadOptions extends NormaliseOptions {
   /** Codes of findings that are let pass. */
   readonly allow?: readonly string[] | undefined;
+  /** Rows of text or messages are classified: whether each brings its labels. Not read if not given. Goes with optional answers. */
+  readonly labels?: 'required' | 'optional' | undefined;
 }
 
 /** A file that was read, as data.json of a run records it. */
@@ -104,6 +107,10 @@ function loadRecord(
     return undefined;
   }
   const { shape } = recognised;
+  if (state.options.labels !== undefined && shape !== 'text' && shape !== 'messages' && shape !== 'conversations') {
+    state.log.add({ code: 'DATA_LABEL', file, line, message: `has the shape ${shape}, which is not classified.` });
+    return undefined;
+  }
   if (first !== undefined && first.shape !== shape) {
     const message = `has the shape ${shape}, but line ${first.line} has ${first.shape}.`;
     state.log.add({ code: 'DATA_SHAPE_MIXED', file, line, message });
@@ -122,11 +129,15 @@ function loadFields(
   const complain = (code: ErrorCode, message: string, fix?: string) => {
     if (state.log.add({ code, ...source, message, fix }) === 'error') failed = true;
   };
+  const { labels: wanted, answers } = state.options;
   for (const name of ignoredColumns(record.fields, record.shape)) {
+    if (wanted !== undefined && LABEL_COLUMNS.includes(name)) continue;
     if (!state.ignored.has(name)) state.ignored.set(name, source);
   }
-  const row = normalise(record, state.options, complain);
-  if (state.options.answers === 'optional' && (row?.kind === 'text' || row?.kind === 'ids')) {
+  const labels = wanted === undefined ? undefined : readLabels(record.fields, wanted, complain);
+  const bare = normalise(record, state.options, complain);
+  const row = bare === undefined || labels === undefined ? bare : { ...bare, labelled: labels };
+  if (wanted === undefined && answers === 'optional' && (row?.kind === 'text' || row?.kind === 'ids')) {
     complain('DATA_NO_QUESTION', `is ${row.kind === 'text' ? 'a text' : 'pre-tokenised'}, and asks nothing.`);
   }
   if (row === undefined || failed) return;
@@ -142,7 +153,8 @@ function reportIgnored(state: LoadState): void {
   if (first === undefined) return;
   const names = [...state.ignored.keys()];
   const message = `columns that are not used: ${names.slice(0, 20).join(', ')}${names.length > 20 ? ', ...' : ''}.`;
-  state.log.add({ code: 'DATA_COLUMN_IGNORED', ...first, message });
+  const fix = names.some((name) => LABEL_COLUMNS.includes(name)) ? '--method classify learns labels.' : undefined;
+  state.log.add({ code: 'DATA_COLUMN_IGNORED', ...first, message, fix });
 }
 
 /** SHA-256 of what a row says, whatever place it has. Equal rows have equal keys. */

@@ -17,6 +17,7 @@ export const CATALOGUE = {
   CLI_OPTION_UNKNOWN: { exit: 2, rule: 'Options are those that --help lists.' },
   CLI_OPTION_VALUE: { exit: 2, rule: 'The value of an option is of its type and within its range.' },
   // classifiers
+  CLASSIFIER_FILE: { exit: 2, rule: 'classifier.json is as training wrote it.', fix: 'train the classifier again.' },
   CLASSIFIER_MISSING: {
     exit: 2,
     rule: 'What classifies was trained with --method classify.',

@@ -96,7 +96,8 @@ function cacheKeeper() {
   };
 }
 
-async function identityOf({ adapter }: ModelRequest, source: ModelSource): Promise<ModelIdentity> {
+/** What the answers of a model depend on. */
+export async function identityOf({ adapter }: ModelRequest, source: ModelSource): Promise<ModelIdentity> {
   const base = await baseHash(source);
   if (adapter === undefined) return { base };
   const files = ['adapter_config.json', 'adapter_model.safetensors'].map((name) => sha256File(join(adapter, name)));

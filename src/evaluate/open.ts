@@ -1,12 +1,13 @@
 import { availableParallelism } from 'node:os';
 import { assertNoErrors, type LoadedRows, loadRows } from '../data/index.ts';
-import type { Engine } from '../engine/index.ts';
+import type { Engine, Handle } from '../engine/index.ts';
 import { TunesmithError } from '../errors/index.ts';
 import { type AdapterHandles, uploadAdapter } from '../model/adapter-handles.ts';
 import { type BaseHandles, uploadBase } from '../model/base.ts';
-import { openPeft } from '../model/peft.ts';
+import { type AdapterTask, openPeft } from '../model/peft.ts';
 import { baseHash, type ModelSource, openModelSource } from '../model/source.ts';
 import { openText, specialTexts, type TextTools, type Tokenizer } from '../text/index.ts';
+import { SCORE_TENSOR } from '../train/classify/head.ts';
 import { rolesOf, systemPrompt } from '../train/dataset.ts';
 import { chooseFormat, type TextSetup } from '../train/rows.ts';
 import { normalisedData, readFrozen, requireSameBase } from '../train/run.ts';
@@ -53,6 +54,7 @@ export async function rowsFor(
   { source, text, system, roles }: OpenedText,
   files: readonly string[],
   answers: 'required' | 'optional',
+  labels?: 'optional',
 ): Promise<LoadedRows> {
   const loaded = await loadRows(files, {
     format: text.format,
@@ -61,6 +63,7 @@ export async function rowsFor(
     allow: text.allow,
     roles: rolesOf(roles),
     answers,
+    labels,
     ...(system === undefined ? {} : { system }),
   });
   assertNoErrors(loaded.findings);
@@ -71,6 +74,8 @@ export async function rowsFor(
 export interface OpenedEngine {
   readonly engine: Engine;
   readonly adapter: AdapterHandles | undefined;
+  /** The head of a classifier [K, D]. */
+  readonly score: Handle | undefined;
 }
 
 /** Weights in an engine. */
@@ -79,20 +84,29 @@ export interface OpenedWeights extends OpenedEngine {
 }
 
 /** Starts the engine and loads base and adapter. @throws ADAPTER_MISMATCH, ADAPTER_CONFIG, DEVICE_UNAVAILABLE */
-export async function openWeights(model: ModelRequest, source: ModelSource): Promise<OpenedWeights> {
-  const opened = await openEngine(model, source);
+export async function openWeights(
+  model: ModelRequest,
+  source: ModelSource,
+  task: AdapterTask = 'CAUSAL_LM',
+): Promise<OpenedWeights> {
+  const opened = await openEngine(model, source, task);
   return { ...opened, base: uploadBase(opened.engine, source.config, source.tensors) };
 }
 
 /** Starts the engine and loads the adapter; the base is loaded in the precision that is asked for. @throws ADAPTER_MISMATCH, ADAPTER_CONFIG, DEVICE_UNAVAILABLE */
-export async function openEngine(model: ModelRequest, source: ModelSource): Promise<OpenedEngine> {
-  const peft = model.adapter === undefined ? undefined : openPeft(model.adapter, source.config);
+export async function openEngine(
+  model: ModelRequest,
+  source: ModelSource,
+  task: AdapterTask = 'CAUSAL_LM',
+): Promise<OpenedEngine> {
+  const peft = model.adapter === undefined ? undefined : openPeft(model.adapter, source.config, task);
   if (peft?.baseHash !== undefined) requireSameBase(peft.baseHash, await baseHash(source), source.path);
   const device = model.compute?.device === 'webgpu' ? 'webgpu' : 'cpu';
   const engine = await openDevice(device, model.compute?.threads ?? availableParallelism());
   try {
     const adapter = peft && uploadAdapter(engine, source.config, peft.spec, peft.tensors);
-    return { engine, adapter };
+    const head = task === 'SEQ_CLS' ? (peft?.score ?? source.tensors.get(SCORE_TENSOR)) : undefined;
+    return { engine, adapter, score: head && engine.upload({ stored: [head], shape: head.shape }) };
   } catch (error) {
     await engine.close();
     throw error;

@@ -25,6 +25,25 @@ const Event = z.discriminatedUnion('type', [
   z.looseObject({ type: z.literal('checkpoint'), step: z.int(), path: z.string() }),
   z.looseObject({ type: z.literal('warning'), code: z.string(), message: z.string() }),
   z.looseObject({ type: z.literal('report'), before: z.number(), after: z.number(), tokens: z.number() }),
+  z.looseObject({
+    type: z.literal('classification'),
+    rows: z.int(),
+    accuracy: z.number(),
+    macroF1: z.number(),
+    calibrationError: z.number(),
+    classes: z.array(
+      z.looseObject({
+        label: z.string(),
+        precision: z.number(),
+        recall: z.number(),
+        f1: z.number(),
+        support: z.int(),
+        threshold: z.number().nullable(),
+      }),
+    ),
+    confusion: z.union([z.array(z.array(z.int())), z.array(z.array(z.array(z.int())))]),
+    baseline: z.looseObject({ labels: z.array(z.string()), accuracy: z.number(), macroF1: z.number() }),
+  }),
   z.looseObject({ type: z.literal('done'), steps: z.int(), best: z.string(), last: z.string() }),
 ]) satisfies z.ZodType<TrainEvent>;
 
@@ -41,7 +60,7 @@ export function readEvents(path: string): { readonly events: TrainEvent[]; reado
   return { events, torn: tail !== '' };
 }
 
-const TYPES: ReadonlySet<unknown> = new Set(['step', 'eval', 'sample', 'checkpoint', 'warning', 'report', 'done']);
+const TYPES: ReadonlySet<unknown> = new Set(Event.options.map((one) => one.shape.type.value));
 
 function parseEvent(line: string, file: string, number: number): TrainEvent[] {
   let value: unknown;

@@ -20,8 +20,23 @@ export const FullWeights = z.strictObject({ kind: z.literal('full') });
 export const Weights = z.discriminatedUnion('kind', [LoraWeights, FullWeights]);
 export type Weights = z.infer<typeof Weights>;
 
+/** Labels for rows of text or messages. */
+export const ClassifyMethod = z.strictObject({
+  kind: z.literal('classify'),
+  classWeights: z
+    .enum(['none', 'balanced'])
+    .default('none')
+    .describe('balanced: rare labels count as much in the loss as frequent ones'),
+  precision: z
+    .number()
+    .gt(0)
+    .lt(1)
+    .default(0.9)
+    .describe("share of a label's confident answers that shall be right, which sets its threshold"),
+});
+
 /** The objective. */
-export const Method = z.discriminatedUnion('kind', [z.strictObject({ kind: z.literal('sft') })]);
+export const Method = z.discriminatedUnion('kind', [z.strictObject({ kind: z.literal('sft') }), ClassifyMethod]);
 export type Method = z.infer<typeof Method>;
 
 /** Rows in, and what of them is trained. */

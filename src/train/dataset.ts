@@ -3,6 +3,7 @@ import {
   type FindingGroup,
   formatFindings,
   type LoadedFile,
+  type LoadOptions,
   loadRows,
   mergeGroups,
   type Prepared,
@@ -16,7 +17,8 @@ import { TunesmithError } from '../errors/index.ts';
 import { fileExists, readText } from '../io/index.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { type Role, specialTexts, templateSystemPrompt } from '../text/index.ts';
-import type { DataConfig } from './config.ts';
+import { type Classes, classRenderer, findClasses, keepLabelsTrained } from './classify/classes.ts';
+import type { DataConfig, Method } from './config.ts';
 import { rowRenderer, type TextSetup } from './rows.ts';
 
 /** Rows as the model will see them, and what is to be known about them. */
@@ -25,6 +27,8 @@ export interface Dataset {
   readonly select: readonly PreparedExample[];
   readonly report: readonly PreparedExample[];
   readonly files: readonly LoadedFile[];
+  /** What rows are told apart by, where they are classified. */
+  readonly classes: Classes | undefined;
   readonly maxLength: number;
   readonly lengthOrigin: string;
   readonly warnings: readonly { readonly code: string; readonly message: string }[];
@@ -33,6 +37,7 @@ export interface Dataset {
 /** What a data set is read with. */
 export interface DatasetOptions {
   readonly data: DataConfig;
+  readonly method: Method['kind'];
   readonly text: TextSetup;
   readonly model: ModelConfig;
   /** Tokens of the longest row that memory allows to train. */
@@ -45,8 +50,10 @@ export interface DatasetOptions {
  *
  * @throws the first error among the findings, with all of them in its message
  */
-export async function openDataset({ data, text, model, longest, seed }: DatasetOptions): Promise<Dataset> {
-  const load = {
+export async function openDataset({ data, method, text, model, longest, seed }: DatasetOptions): Promise<Dataset> {
+  const isClassified = method === 'classify';
+  const load: LoadOptions = {
+    ...(isClassified ? { answers: 'optional', labels: 'required' } : {}),
     format: text.format,
     system: systemPrompt(data),
     vocabSize: model.vocabSize,
@@ -62,11 +69,14 @@ export async function openDataset({ data, text, model, longest, seed }: DatasetO
   }
   const loaded = await loadRows(data.train, load);
   const validLoaded = isValidFile(data.valid) ? await loadRows(data.valid, load) : undefined;
-  const split = splitRows(loaded.rows, { validation: validationOf(data, validLoaded?.rows), seed });
+  const drawn = splitRows(loaded.rows, { validation: validationOf(data, validLoaded?.rows), seed });
+  const split = isClassified && validLoaded === undefined ? keepLabelsTrained(drawn, loaded.rows) : drawn;
+  const found = isClassified ? findClasses(split, data.allow) : undefined;
+  if (isClassified) requireSystemUsed(load.system, loaded.rows);
   const { maxLength, onLong, allow } = data;
   const limit = Math.min(model.maxPositions, longest);
   const length = { maxLength, limit, limitedBy: longest < model.maxPositions ? 'memory' : 'the model', onLong, allow };
-  const render = rowRenderer(text, 'train');
+  const render = found === undefined ? rowRenderer(text, 'train') : classRenderer(text, found.classes);
   const train = prepareExamples(split.train, render, length);
   // Validation rows are not shortened: they need no backward pass, and the figures should be of whole rows.
   const rest = { ...length, maxLength: model.maxPositions };
@@ -75,9 +85,7 @@ export async function openDataset({ data, text, model, longest, seed }: DatasetO
     Prepared,
   ];
   const findings = mergeGroups(
-    ...[loaded, ...(validLoaded === undefined ? [] : [validLoaded]), split, train, select, report].map(
-      (part) => part.findings,
-    ),
+    ...[loaded, validLoaded, split, found, train, select, report].map((part) => part?.findings ?? []),
   );
   assertNoErrors(findings);
   for (const part of [train, select, report]) requireVocabulary(part.examples, model.vocabSize);
@@ -86,6 +94,7 @@ export async function openDataset({ data, text, model, longest, seed }: DatasetO
     select: select.examples,
     report: report.examples,
     files: [...loaded.files, ...(validLoaded?.files ?? [])],
+    classes: found?.classes,
     maxLength: train.maxLength,
     lengthOrigin: train.lengthOrigin,
     warnings: [
@@ -108,6 +117,15 @@ export function requireVocabulary(examples: readonly PreparedExample[], vocabSiz
       fix: 'use the tokenizer that belongs to the model',
     });
   }
+}
+
+/** @throws CLI_OPTION_CONFLICT */
+function requireSystemUsed(system: string | undefined, rows: readonly Row[]): void {
+  if (system === undefined || rows.length === 0 || rows.some((row) => row.kind === 'messages')) return;
+  throw new TunesmithError('CLI_OPTION_CONFLICT', {
+    message: '--system has no effect on texts that are classified, only on messages.',
+    fix: 'leave --system out',
+  });
 }
 
 /** What was found, without the code that stands before it anyway. */

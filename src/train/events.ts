@@ -1,3 +1,5 @@
+import type { ClassificationMetrics, ClassMetrics } from './classify/metrics.ts';
+
 /** What a run reports, in the order in which it happens; one line each in events.jsonl and under --json. */
 export type TrainEvent =
   | {
@@ -27,4 +29,22 @@ export type TrainEvent =
   | { readonly type: 'warning'; readonly code: string; readonly message: string }
   /** Mean loss on rows that were used for nothing else, of the model that the run began with and of the best checkpoint. */
   | { readonly type: 'report'; readonly before: number; readonly after: number; readonly tokens: number }
+  /** How the best checkpoint of a classifier labels rows that were used for nothing else. */
+  | (Omit<ClassificationMetrics, 'classes'> & {
+      readonly type: 'classification';
+      /** With the probability from which each label is confident; null where no probability reaches the precision. */
+      readonly classes: readonly (ClassMetrics & { readonly threshold: number | null })[];
+      /** Always the labels that most training rows have. */
+      readonly baseline: { readonly labels: readonly string[]; readonly accuracy: number; readonly macroF1: number };
+      readonly calibrated?: {
+        readonly temperature: number;
+        /** That the thresholds were chosen for. */
+        readonly precision: number;
+        /** Labels that were given with confidence, and how many of them are right. */
+        readonly confident: number;
+        readonly confidentRight: number;
+        /** Rows that came out as none of these. */
+        readonly noneOfThese: number;
+      };
+    })
   | { readonly type: 'done'; readonly steps: number; readonly best: string; readonly last: string };

@@ -26,6 +26,8 @@ import {
   restoreCheckpoint,
   saveCheckpoint,
 } from './checkpoint.ts';
+import { writeClassifier } from './classify/file.ts';
+import { reportClassifier } from './classify/report.ts';
 import { type RunContext, START } from './context.ts';
 import { meanLoss } from './evaluate-loss.ts';
 import type { TrainEvent } from './events.ts';
@@ -168,9 +170,9 @@ async function writeStart(run: RunContext, folder: string): Promise<void> {
   writeTuned(run, folder, await readTrained(run.net));
 }
 
-/** A run begins with the base model's loss on the reporting rows. */
+/** A run begins with the base model's loss on the reporting rows. What classifies has no such base: its head is new. */
 async function firstProgress(run: RunContext, signal: AbortSignal): Promise<Progress> {
-  const report = run.dataset.report.map(({ example }) => example);
+  const report = run.dataset.classes === undefined ? run.dataset.report.map(({ example }) => example) : [];
   const base = report.length === 0 ? undefined : await meanLoss(run.net, report, signal, { ...run, kind: 'baseline' });
   return {
     step: 0,
@@ -190,10 +192,8 @@ function restored(run: RunContext, state: OptimizerState, checkpoint: string): P
 function createHooks(run: RunContext, state: OptimizerState, first: Progress, record: Recorder): LoopHooks {
   const { net, dataset, path, frozen } = run;
   const select = dataset.select.map(({ example }) => example);
-  const prompts = samplePrompts(
-    dataset.select.map(({ row }) => row),
-    run.text,
-  );
+  const asked = dataset.classes === undefined ? dataset.select.map(({ row }) => row) : [];
+  const prompts = samplePrompts(asked, run.text);
   const write = (folder: string, tensors: readonly TensorToWrite<'F32'>[]) => writeTuned(run, folder, tensors);
   const keepAs = async (name: 'best' | 'last', tensors: readonly TensorToWrite<'F32'>[]) =>
     writeFolderAtomic(join(path, name), (folder) => write(folder, tensors));
@@ -219,8 +219,12 @@ function createHooks(run: RunContext, state: OptimizerState, first: Progress, re
 /** Writes what was trained as a folder that other programs load: PEFT's layout, or Hugging Face's. */
 function writeTuned(run: RunContext, folder: string, tensors: readonly TensorToWrite<'F32'>[]): void {
   const { hubId, sha256 } = run.facts.base;
+  const { classes } = run.dataset;
+  const task = classes === undefined ? 'CAUSAL_LM' : 'SEQ_CLS';
   if (run.spec === undefined) writeModelFolder(folder, run.source, tensors);
-  else writePeft(folder, run.spec, tensors, { baseModel: hubId, baseHash: sha256 });
+  else writePeft(folder, run.spec, tensors, { baseModel: hubId, baseHash: sha256 }, task);
+  // Only the best checkpoint is calibrated, once the run is over.
+  if (classes !== undefined) writeClassifier(folder, { kind: classes.kind, labels: [...classes.names], calibration: null });
 }
 
 async function* finish(
@@ -240,6 +244,10 @@ async function* finish(
     loadTrained(best, run.net);
     const tuned = await meanLoss(run.net, report, signal, { ...run, kind: 'report' });
     yield record.write({ type: 'report', before: reportBase.loss, after: tuned.loss, tokens: tuned.tokens });
+  }
+  const { classes } = run.dataset;
+  if (classes !== undefined) {
+    for await (const event of reportClassifier(run, classes, best, signal)) yield record.write(event);
   }
   yield record.write({ type: 'done', steps, best, last });
 }

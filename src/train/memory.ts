@@ -14,7 +14,6 @@ import type { AdapterSpec } from '../model/adapter.ts';
 import { decoderLayer, linearModules } from '../model/architectures.ts';
 import type { Layout } from '../model/attention.ts';
 import { layerWeightNames } from '../model/base.ts';
-import type { ModelConfig } from '../model/config.ts';
 import { type LoraModule, loraLinear } from '../model/lora.ts';
 import { adapterTensors } from '../model/peft.ts';
 import type { ModelSource } from '../model/source.ts';
@@ -53,7 +52,7 @@ export function stepBytes(trainee: Trainee, layout: Layout, keep: Keep, layouts 
   const { forward, backward } = segmentPrograms(segment, wanted, keep);
   const kept = Object.values(outputTypes(forward)).reduce((n, type) => n + 4 * sizeOf(type.shape), 0);
   const mode = trainee.spec === undefined ? 'gradient-and-weights' : 'gradient';
-  const working = Math.max(REORDERED * liveBytes(backward), headBytes(model, layout.tokens, mode));
+  const working = Math.max(REORDERED * liveBytes(backward), headBytes(trainee, layout.tokens, mode));
   return (
     PROCESS_BYTES +
     stateBytes(trainee) +
@@ -67,9 +66,8 @@ export function stepBytes(trainee: Trainee, layout: Layout, keep: Keep, layouts 
 
 /** Bytes that an evaluation needs at its peak: nothing is kept, and the optimiser's state stays where it is. */
 export function evaluationBytes(trainee: Trainee, layout: Layout): number {
-  const { config: model } = trainee.source;
   const forward = forwardProgram(layerOf(trainee, layout).segment);
-  const working = Math.max(REORDERED * liveBytes(forward), headBytes(model, layout.tokens, 'loss'));
+  const working = Math.max(REORDERED * liveBytes(forward), headBytes(trainee, layout.tokens, 'loss'));
   return PROCESS_BYTES + stateBytes(trainee) + programBytes(forward, 1) + working;
 }
 
@@ -94,7 +92,9 @@ function programBytes({ nodes }: Graph, layouts: number): number {
   return layouts * NODE_BYTES * nodes.length + (1 + (layouts - 1) / 3) * masks;
 }
 
-function headBytes(model: ModelConfig, tokens: number, mode: HeadMode): number {
+/** A classifier's head is small beside a layer. */
+function headBytes({ config: { method }, source: { config: model } }: Trainee, tokens: number, mode: HeadMode): number {
+  if (method.kind === 'classify') return 0;
   const chunk = Math.max(...headChunks(tokens, model.vocabSize));
   return liveBytes(headGraph({ tokens, config: model, chunk }, mode));
 }

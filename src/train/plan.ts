@@ -5,6 +5,7 @@ import { folderExists, freeDiskBytes } from '../io/index.ts';
 import { sizeOf } from '../tensor/tensor.ts';
 import { supervisedTokens } from '../text/example.ts';
 import type { OnActivity } from './activity.ts';
+import type { RunConfig } from './config.ts';
 import type { Dataset } from './dataset.ts';
 import type { Automatic, Frozen } from './freeze.ts';
 import { microBatches } from './loop.ts';
@@ -16,6 +17,7 @@ import { optimizerBytes } from './optimisers/index.ts';
 
 /** What a run will cost, measured on its longest rows. */
 export interface TrainPlan {
+  readonly method: RunConfig['method']['kind'];
   readonly rows: number;
   /** Validation rows that select and that report. */
   readonly validRows: number;
@@ -72,6 +74,7 @@ export async function makePlan(net: Network, options: PlanOptions): Promise<Trai
   const state = optimizerBytes(shapes, loop.optimizer.constants);
   const minutes = secondsOf(dataset, loop, measured) / 60;
   return {
+    method: frozen.config.method.kind,
     rows: dataset.train.length,
     validRows: dataset.select.length + dataset.report.length,
     tokens: tokensOf(dataset.train),

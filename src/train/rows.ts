@@ -37,20 +37,27 @@ function noTemplate(): TunesmithError {
 
 /** The one way from a row to what the model sees, for training and for scoring. */
 export function rowRenderer(setup: TextSetup, purpose: 'train' | 'score'): Render {
-  const { template, trainOn, allow } = setup;
+  const { trainOn, allow } = setup;
   const training = purpose === 'train';
   return (row: Row) => {
     if (row.kind === 'ids') return [{ ids: Int32Array.from(row.ids), labels: Int32Array.from(row.labels) }];
     const tokenizer = requireTokenizer(setup);
     if (row.kind === 'text') return [renderText(row.text, { tokenizer, training })];
     if (row.kind === 'prompt') return [renderPromptCompletion(row.prompt, row.completion, { tokenizer, training })];
-    if (template === undefined) throw noTemplate();
+    const template = requireTemplate(setup);
     const allowSpecialTokens = allow.includes('DATA_SPECIAL_TOKEN');
     return renderExamples(row.messages, row.tools, { tokenizer, template, trainOn, allowSpecialTokens }).examples;
   };
 }
 
-function requireTokenizer({ tokenizer }: TextSetup): Tokenizer {
+/** @throws TEMPLATE_MISSING */
+export function requireTemplate({ template }: TextSetup): ChatTemplate {
+  if (template === undefined) throw noTemplate();
+  return template;
+}
+
+/** @throws TOKENIZER_MISSING */
+export function requireTokenizer({ tokenizer }: TextSetup): Tokenizer {
   if (tokenizer !== undefined) return tokenizer;
   throw new TunesmithError('TOKENIZER_MISSING', {
     message: 'the model folder has no tokenizer.json, so only pre-tokenised rows can be used.',

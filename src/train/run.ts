@@ -1,6 +1,6 @@
 import { availableParallelism, freemem } from 'node:os';
 import { basename, join, resolve } from 'node:path';
-import { type Engine, openOrt } from '../engine/index.ts';
+import { type Engine, type Handle, openOrt } from '../engine/index.ts';
 import { TunesmithError } from '../errors/index.ts';
 import { fileExists, folderExists, listFolder, readJson } from '../io/index.ts';
 import { version } from '../io/version.ts';
@@ -12,6 +12,10 @@ import { baseHash, type ModelSource, openModelSource } from '../model/source.ts'
 import { openText, type TextTools } from '../text/index.ts';
 import type { OnActivity } from './activity.ts';
 import { newestCheckpoint } from './checkpoint.ts';
+import { type Classes, classWeights } from './classify/classes.ts';
+import { readClassifier } from './classify/file.ts';
+import { type Classifier, initialScore } from './classify/head.ts';
+import { requireClassifierOptions } from './classify/options.ts';
 import type { DataConfig, RunConfig } from './config.ts';
 import { type FrozenFacts, type RunContext, START } from './context.ts';
 import { type Dataset, isValidFile, openDataset, systemPrompt } from './dataset.ts';
@@ -111,7 +115,8 @@ async function prepare(
     const dropout = spec !== undefined && spec.dropout > 0 ? { share: spec.dropout, seed } : undefined;
     const { neftuneAlpha: alpha } = config.train;
     const neftune = alpha === undefined ? undefined : { alpha, seed };
-    const options = { weights: config.weights.kind, keep: memory.keep, dropout, neftune };
+    const classifier = placeClassifier(engine, inputs, config);
+    const options = { weights: config.weights.kind, classifier, keep: memory.keep, dropout, neftune };
     const net = createNetwork({ engine, base, adapter, ...options });
     const versions = { tunesmith: around.version, node: process.version };
     const warnings = old === undefined ? [] : versionWarnings(old.facts.versions, versions);
@@ -139,6 +144,7 @@ async function prepare(
 }
 
 type FrozenRun = ReturnType<typeof readFrozen>;
+type Inputs = Awaited<ReturnType<typeof openInputs>>;
 
 /** Everything that a run reads, checked, before an engine is started. */
 async function openInputs(request: RunRequest, config: RunConfig, old: FrozenRun | undefined, around: Surroundings) {
@@ -149,6 +155,7 @@ async function openInputs(request: RunRequest, config: RunConfig, old: FrozenRun
     });
   }
   if (request.kind === 'start') requireTaken(config);
+  if (request.kind === 'start') requireClassifierOptions(config, request.origins);
   const source = openModelSource(request.base.path);
   const clock = old?.facts.text.clock ?? around.now().toISOString();
   const tools: Partial<TextTools> = source.text === undefined ? {} : openText(source.text, { now: new Date(clock) });
@@ -169,7 +176,10 @@ async function openInputs(request: RunRequest, config: RunConfig, old: FrozenRun
   const trainee = { config, source, spec };
   // A length that is set is held against the rows, which may all be shorter.
   const longest = pinned.maxLength ?? longestTrainable(trainee, around.memoryBytes);
-  const dataset = await openDataset({ data: pinned, text, model: source.config, longest, seed: config.train.seed });
+  const { kind: method } = config.method;
+  const reading = { data: pinned, method, text, model: source.config, longest, seed: config.train.seed };
+  const dataset = await openDataset(reading);
+  if (peft?.score !== undefined) requireSameLabels(adapterFolder(request, config)!, dataset.classes);
   if (request.kind === 'resume') requireSameData(request.run, dataset);
   else requireEffective(config, dataset.select.length > 0);
   const memory = old?.facts.memory ?? chooseMemory(trainee, dataset, around.memoryBytes);
@@ -221,8 +231,41 @@ function withAbsolutePaths(config: RunConfig, data: DataConfig, base: RunBase): 
 /** The adapter that a run starts from; a resumed one has its own copy, whatever became of the first. */
 function startAdapter(request: RunRequest, config: RunConfig, source: ModelSource): PeftAdapter | undefined {
   if (config.weights.kind !== 'lora') return undefined;
-  const folder = request.kind === 'resume' ? ownAdapter(request.run) : config.initAdapter;
-  return folder === undefined ? undefined : openPeft(folder, source.config);
+  const folder = adapterFolder(request, config);
+  const task = config.method.kind === 'classify' ? 'SEQ_CLS' : 'CAUSAL_LM';
+  return folder === undefined ? undefined : openPeft(folder, source.config, task);
+}
+
+function adapterFolder(request: RunRequest, { initAdapter }: RunConfig): string | undefined {
+  return request.kind === 'resume' ? ownAdapter(request.run) : initAdapter;
+}
+
+/** @throws ADAPTER_MISMATCH for a head over other labels, CLASSIFIER_MISSING for one that does not say over which */
+function requireSameLabels(folder: string, classes: Classes | undefined): void {
+  const { kind, labels } = readClassifier(folder);
+  if (kind === classes?.kind && String(labels) === String(classes.names)) return;
+  throw new TunesmithError('ADAPTER_MISMATCH', {
+    file: folder,
+    message: `tells apart ${labels.join(', ')}, and the rows have ${classes?.names.join(', ')}.`,
+    fix: 'train rows with the same labels, or start without this adapter',
+  });
+}
+
+/** The head of a classifier: that of the adapter which it starts from, or a new one. */
+function placeClassifier(
+  engine: Engine,
+  { source, dataset: { classes }, peft }: Pick<Inputs, 'source' | 'dataset' | 'peft'>,
+  { method, train: { seed } }: RunConfig,
+): (Classifier & { readonly score: Handle }) | undefined {
+  if (classes === undefined || method.kind !== 'classify') return undefined;
+  const { kind, names } = classes;
+  const stored = peft?.score;
+  const score = engine.upload(
+    stored === undefined
+      ? initialScore(names.length, source.config.hiddenSize, seed)
+      : { stored: [stored], shape: stored.shape },
+  );
+  return { kind, classes: names.length, weights: classWeights(classes, method.classWeights), score };
 }
 
 /** The newest checkpoint of a run, or the adapter that it started from. */

@@ -1,0 +1,45 @@
+import { join } from 'node:path';
+import { z } from 'zod';
+import { TunesmithError } from '../../errors/index.ts';
+import { fileExists, readJson, writeAtomic } from '../../io/index.ts';
+
+const ClassifierFile = z.strictObject({
+  version: z.literal(1),
+  kind: z.enum(['single', 'multi']),
+  labels: z.array(z.string()).min(1),
+  calibration: z
+    .strictObject({
+      temperature: z.number().positive(),
+      precision: z.number(),
+      thresholds: z.array(z.number().nullable()),
+      energy: z.number(),
+      rows: z.int(),
+    })
+    .nullable(),
+});
+
+/** What stands beside the weights of a classifier in classifier.json: its labels in the order of the head's rows, and what validation rows said. */
+export type ClassifierFile = z.infer<typeof ClassifierFile>;
+
+const NAME = 'classifier.json';
+
+/** Writes classifier.json into a folder of weights. */
+export function writeClassifier(folder: string, file: Omit<ClassifierFile, 'version'>): void {
+  writeAtomic(join(folder, NAME), `${JSON.stringify({ version: 1, ...file }, null, 2)}\n`);
+}
+
+/** Reads classifier.json of a folder of weights. @throws CLASSIFIER_MISSING, CLASSIFIER_FILE */
+export function readClassifier(folder: string): ClassifierFile {
+  const file = join(folder, NAME);
+  if (!fileExists(file)) {
+    throw new TunesmithError('CLASSIFIER_MISSING', { file: folder, message: `holds no ${NAME}.` });
+  }
+  const parsed = ClassifierFile.safeParse(readJson(file));
+  const fits =
+    parsed.data?.calibration == null || parsed.data.calibration.thresholds.length === parsed.data.labels.length;
+  if (parsed.success && fits) return parsed.data;
+  const issue = parsed.error?.issues[0];
+  const message =
+    issue === undefined ? 'has thresholds for other labels.' : `${issue.path.join('.')}: ${issue.message}.`;
+  throw new TunesmithError('CLASSIFIER_FILE', { file, message });
+}

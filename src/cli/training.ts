@@ -104,11 +104,15 @@ export function summaryText(run: PreparedRun, watched: Watched, columns: number)
   const name = basename(run.path);
   const lines: string[] = [];
   if (watched.losses.length > 1) {
-    lines.push(`loss by step, nats per ${run.plan.method === 'classify' ? 'row' : 'token'}\n${curve(watched.losses, { columns: columns - 12, rows: 8 })}\n`);
+    lines.push(
+      `loss by step, nats per ${run.plan.method === 'classify' ? 'row' : 'token'}\n${curve(watched.losses, { columns: columns - 12, rows: 8 })}\n`,
+    );
   }
   const { done } = watched;
   if (done !== undefined) lines.push(`Done after ${done.steps} steps.`, `  best  ${done.best}`, `  last  ${done.last}`);
   const use =
-    run.plan.method === 'classify' ? `Use it:       tunesmith classify ${name} --text "..."` : `Talk to it:   tunesmith chat ${name}`;
+    run.plan.method === 'classify'
+      ? `Use it:       tunesmith classify ${name} --text "..."`
+      : `Talk to it:   tunesmith chat ${name}`;
   return [...lines, '', use, `Look at it:   tunesmith runs show ${name}`].join('\n');
 }

@@ -25,6 +25,7 @@ export {
   type Report,
   type Severity,
 } from './check.ts';
+export { countLabels } from './labels.ts';
 export {
   type LengthOptions,
   type OnLong,

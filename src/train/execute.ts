@@ -224,7 +224,8 @@ function writeTuned(run: RunContext, folder: string, tensors: readonly TensorToW
   if (run.spec === undefined) writeModelFolder(folder, run.source, tensors);
   else writePeft(folder, run.spec, tensors, { baseModel: hubId, baseHash: sha256 }, task);
   // Only the best checkpoint is calibrated, once the run is over.
-  if (classes !== undefined) writeClassifier(folder, { kind: classes.kind, labels: [...classes.names], calibration: null });
+  if (classes !== undefined)
+    writeClassifier(folder, { kind: classes.kind, labels: [...classes.names], calibration: null });
 }
 
 async function* finish(

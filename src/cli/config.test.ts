@@ -24,7 +24,7 @@ describe('configOptions', () => {
     const promised =
       'model data valid system format train-on max-length on-long role allow init-adapter method weights rank alpha dropout targets layers ' +
       'epochs steps batch micro-batch lr schedule warmup decay min-lr optimizer weight-decay beta1 beta2 eps momentum nesterov ' +
-      'parameter-scale lora-plus-ratio neftune-alpha clip pack shuffle seed patience ' +
+      'parameter-scale lora-plus-ratio neftune-alpha router-loss clip pack shuffle seed patience ' +
       'out name save-every eval-every keep log device threads memory class-weights precision';
     expect(Object.keys(configOptions()).sort()).toEqual(promised.split(' ').sort());
   });

@@ -20,5 +20,12 @@ export { liveBytes } from './live.ts';
 export type { Emitter, OnnxAttrs, Op, QuantizedNames, ReadStored, RefTensor, Vjp } from './op.ts';
 export { OPS, type OpAttrs, type OpName } from './ops/index.ts';
 export { KEPT_CODES, type StoredMatrix } from './ops/quantized.ts';
-export { forwardProgram, type Keep, type Segment, type SegmentPrograms, segmentPrograms } from './segment.ts';
+export {
+  type Beside,
+  forwardProgram,
+  type Keep,
+  type Segment,
+  type SegmentPrograms,
+  segmentPrograms,
+} from './segment.ts';
 export { sameShape } from './shapes.ts';

@@ -3,8 +3,34 @@ import { type Builder, createBuilder, finishGraph } from './builder.ts';
 import type { Graph, Node, Value } from './graph.ts';
 import { sameShape } from './shapes.ts';
 
+/** Takes what leaves or enters a segment beside its output and its gradient. */
+export interface Beside {
+  /** A further output of the forward program. */
+  output(name: string, value: Value): void;
+  /** A gradient that reaches the value from outside; made in the backward program alone. */
+  seed(value: Value, gradient: () => Value): void;
+}
+
 /** Builds a segment of a network in `g`: reads its inputs with `g.input` and returns its one output. */
-export type Segment = (g: Builder) => Value;
+export type Segment = (g: Builder, beside: Beside) => Value;
+
+interface Collected {
+  readonly outputs: Record<string, Value>;
+  readonly seeds: (readonly [Value, () => Value])[];
+  readonly beside: Beside;
+}
+
+function collector(): Collected {
+  const outputs: Collected['outputs'] = {};
+  const seeds: Collected['seeds'] = [];
+  const beside: Beside = {
+    output: (name, value) => {
+      outputs[name] = value;
+    },
+    seed: (value, gradient) => seeds.push([value, gradient]),
+  };
+  return { outputs, seeds, beside };
+}
 
 /** What the forward pass keeps for the backward pass; the rest is computed again. */
 export type Keep = 'nothing' | 'matmul' | 'all';
@@ -24,17 +50,19 @@ export interface SegmentPrograms {
  */
 export function segmentPrograms(segment: Segment, wanted: readonly string[], keep: Keep): SegmentPrograms {
   const g = createBuilder();
-  const y = segment(g);
+  const collected = collector();
+  const y = segment(g, collected.beside);
   const lastForward = g.nodes.length;
   const dy = g.input('dy', y.shape);
   const roots = wanted.map((name) => inputValue(g, name));
-  const grads = backward(g, [[y, dy]], roots);
+  const seeds = collected.seeds.map(([value, gradient]) => [value, gradient()] as const);
+  const grads = backward(g, [[y, dy], ...seeds], roots);
   const outputs = Object.fromEntries(wanted.map((name, i) => [`d.${name}`, grads[i]!]));
 
   const candidates = new Map([...keepable(g.nodes.slice(0, lastForward), keep)].map((id) => [id, `saved.${id}`]));
   const backwardGraph = finishGraph(g, outputs, candidates);
   const saved = [...candidates].filter(([, name]) => name in backwardGraph.inputs);
-  const forwardOutputs: Record<string, Value> = { y };
+  const forwardOutputs: Record<string, Value> = { y, ...collected.outputs };
   for (const [id, name] of saved) forwardOutputs[name] = { id, dtype: g.nodes[id]!.dtype, shape: g.nodes[id]!.shape };
   return { forward: finishGraph(g, forwardOutputs), backward: backwardGraph, saved: saved.map(([, name]) => name) };
 }
@@ -42,7 +70,9 @@ export function segmentPrograms(segment: Segment, wanted: readonly string[], kee
 /** The forward program alone. */
 export function forwardProgram(segment: Segment): Graph {
   const g = createBuilder();
-  return finishGraph(g, { y: segment(g) });
+  const { outputs, beside } = collector();
+  const y = segment(g, beside);
+  return finishGraph(g, { y, ...outputs });
 }
 
 function inputValue(g: Builder, name: string): Value {

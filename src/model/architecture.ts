@@ -28,6 +28,12 @@ export type Linear = (module: string, x: Value) => Value;
 /** Attention of one layer: q [N, H*K] and k [N, G*K] as yet unrotated, v [N, G*K] to [N, H*K]. */
 export type Attend = (qkv: { readonly q: Value; readonly k: Value; readonly v: Value }, kind: LayerKind) => Value;
 
+/** What a router gives each token of the experts, and 1 for those that it chose: [N, E]. */
+export interface Routing {
+  readonly share_NE: Value;
+  readonly chosen_NE: Value;
+}
+
 /** What a layer is built with. */
 export interface LayerBuild {
   readonly g: Builder;
@@ -36,6 +42,8 @@ export interface LayerBuild {
   /** Adds the bias where the module has one. */
   readonly linear: Linear;
   readonly attend: Attend;
+  /** Told of the layer's router. */
+  readonly onRouting: ((routing: Routing) => void) | undefined;
 }
 
 /**

@@ -1,6 +1,6 @@
 // Shape legend: N tokens of a micro-batch, D model width
 import type { Builder, Value } from '../graph/index.ts';
-import type { Architecture, Attend, LayerVector, Linear, LinearModule, OuterTensor } from './architecture.ts';
+import type { Architecture, Attend, LayerVector, Linear, LinearModule, OuterTensor, Routing } from './architecture.ts';
 import { type Layout, rotatedAttention } from './attention.ts';
 import type { LayerKind, ModelConfig, ModelType } from './config.ts';
 import { gemma3Text } from './gemma3-text.ts';
@@ -66,6 +66,8 @@ export interface LayerOptions {
   readonly linear: Linear;
   /** Within the rows of the layout, if not given. */
   readonly attend?: Attend;
+  /** Told of the layer's router, where it has one. */
+  readonly onRouting?: ((routing: Routing) => void) | undefined;
 }
 
 /** One decoder layer: x [N, D] to [N, D]. */
@@ -78,7 +80,8 @@ export function decoderLayer(g: Builder, x_ND: Value, options: LayerOptions): Va
     const out = biased.get(module);
     return out === undefined ? y : g.add(y, g.input(`${module}.bias`, [out]));
   };
-  const build = { g, config, kind: config.layerKinds[layer]!, linear: withBias, attend };
+  const { onRouting } = options;
+  const build = { g, config, kind: config.layerKinds[layer]!, linear: withBias, attend, onRouting };
   return architectureOf(config).layer(build, x_ND);
 }
 

@@ -78,7 +78,7 @@ export const qwen3Moe: Architecture = {
 function parseExperts(r: ConfigReader): Experts {
   if (r.flag('output_router_logits')) {
     r.refuse(
-      'output_router_logits: the auxiliary loss of the router is not computed; set it to false to train without.',
+      'output_router_logits: set it to false in config.json; --router-loss trains with the auxiliary loss of the routers.',
     );
   }
   const perToken = r.number('num_experts_per_tok', 8);
@@ -114,12 +114,14 @@ function expertModules(c: ModelConfig): readonly LinearModule[] {
 /**
  * The sum of the chosen experts, weighted by the router. Every expert computes every token, and those that were not chosen count nothing.
  */
-function mixture({ g, config, linear }: LayerBuild, m_ND: Value): Value {
+function mixture({ g, config, linear, onRouting }: LayerBuild, m_ND: Value): Value {
   const { count, perToken, isNormalised } = expertsOf(config);
   const router_ED = g.input('mlp.gate.weight', [count, config.hiddenSize]);
   const share_NE = g.softmax(g.matMul(m_ND, router_ED, { transB: true }));
-  const chosen_NE = g.mul(share_NE, g.topMask(share_NE, perToken));
-  const weight_NE = isNormalised ? g.div(chosen_NE, g.reduceSum(chosen_NE, [-1])) : chosen_NE;
+  const chosen_NE = g.topMask(share_NE, perToken);
+  onRouting?.({ share_NE, chosen_NE });
+  const taken_NE = g.mul(share_NE, chosen_NE);
+  const weight_NE = isNormalised ? g.div(taken_NE, g.reduceSum(taken_NE, [-1])) : taken_NE;
   const parts = Array.from({ length: count }, (_, e) => {
     const gate = activate(g, config.activation, linear(`mlp.experts.${e}.gate_proj`, m_ND));
     const y_ND = linear(`mlp.experts.${e}.down_proj`, g.mul(gate, linear(`mlp.experts.${e}.up_proj`, m_ND)));

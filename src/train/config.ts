@@ -120,6 +120,11 @@ export const TrainConfig = z.strictObject({
     .positive()
     .optional()
     .describe('NEFTune: noise on the embeddings in training, such as 5 (default: none)'),
+  routerLoss: z
+    .number()
+    .positive()
+    .optional()
+    .describe('experts: weight of the loss that spreads tokens over them, such as 0.001 (default: none)'),
   clip: z.number().min(0).default(1).describe('largest global gradient norm, 0 turns clipping off'),
   pack: z.boolean().default(true).describe('compute several rows of a micro-batch without padding between them'),
   shuffle: z.boolean().default(true).describe('a new order of rows in each epoch'),

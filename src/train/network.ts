@@ -19,7 +19,10 @@ import { type LoraModule, loraLinear } from '../model/lora.ts';
 import { rotationTables } from '../model/rope.ts';
 import { f32, i32, sizeOf } from '../tensor/tensor.ts';
 import { type Classifier, classifierHead, SCORE } from './classify/head.ts';
-import { type HeadMode, headChunks, headGraph } from './head.ts';
+import type { HeadMode } from './head.ts';
+import { cached } from './programs.ts';
+import { ROUTER_LOAD, routerInputs, routerLossOf, routerSlope } from './router-loss.ts';
+import { type HeadResult, vocabularyHead } from './vocabulary-head.ts';
 
 type Handles = Record<string, Handle>;
 
@@ -27,6 +30,8 @@ type Handles = Record<string, Handle>;
 export interface Network {
   readonly engine: Engine;
   readonly config: ModelConfig;
+  /** See {@link BaseHandles.isAtRest}. */
+  readonly isAtRest: boolean;
   /** Inputs of each layer's programs: base weights and adapter together. */
   readonly layers: Handles[];
   /** Tensors outside the layers, by their names; of tied embeddings `head` is the same handle as `embed`; a classifier's is `score`. */
@@ -38,7 +43,11 @@ export interface Network {
   readonly keep: Keep;
   readonly dropout: DropoutPlan | undefined;
   readonly neftune: NeftunePlan | undefined;
+  /** What the auxiliary loss of routers is multiplied by. */
+  readonly routerLoss: number | undefined;
   readonly programs: Map<string, Program>;
+  /** The slices of the head, once they are asked for. */
+  readonly slices: Map<Handle, readonly Handle[]>;
 }
 
 /** Dropout of the adapters' inputs: a share, and the seed of its masks. */
@@ -64,6 +73,7 @@ export interface NetworkOptions {
   readonly keep?: Keep;
   readonly dropout?: DropoutPlan | undefined;
   readonly neftune?: NeftunePlan | undefined;
+  readonly routerLoss?: number | undefined;
 }
 
 /** Puts base and adapter together. */
@@ -76,10 +86,12 @@ export function createNetwork({
   keep = 'matmul',
   dropout,
   neftune,
+  routerLoss,
 }: NetworkOptions): Network {
   return {
     engine,
     config: base.config,
+    isAtRest: base.isAtRest,
     layers: base.layers.map((layer, i) => ({ ...layer, ...adapter?.layers[i] })),
     outer: { ...base.outer, ...(classifier === undefined ? {} : { [SCORE]: classifier.score }) },
     classifier,
@@ -88,7 +100,9 @@ export function createNetwork({
     keep,
     dropout,
     neftune,
+    routerLoss,
     programs: new Map(),
+    slices: new Map(),
   };
 }
 
@@ -99,7 +113,11 @@ export function trainedNames(net: Network, layer: number): string[] {
 }
 
 /** Names of the trained tensors outside the layers. A classifier trains its own head, and none over the vocabulary. */
-export function trainedOuter({ weights, config, classifier }: Pick<Network, 'weights' | 'config' | 'classifier'>): string[] {
+export function trainedOuter({
+  weights,
+  config,
+  classifier,
+}: Pick<Network, 'weights' | 'config' | 'classifier'>): string[] {
   const names: string[] = weights === 'full' ? outerTensors(config).map(({ name }) => name) : [];
   return classifier === undefined ? names : [...names.filter((name) => name !== 'head'), SCORE];
 }
@@ -120,20 +138,27 @@ export interface MicroStep {
 export function microStep(net: Network, batch: MicroBatch, step: number): MicroStep {
   const { engine, config } = net;
   const layout = layoutOf(batch);
-  const shared = sharedInputs(net, batch);
+  const shared = { ...sharedInputs(net, batch), ...(net.routerLoss === undefined ? {} : routerInputs(engine, batch)) };
+  const loads: Handle[] = [];
   const first = net.weights === 'full' ? 0 : net.adapted.findIndex((m) => m.size > 0);
   let x = disturbed(net, batch, embed(net, batch), step);
   const kept: { x: Handle; saved: Handles; dropout: Handles }[] = [];
   for (let layer = 0; layer < config.layers; layer++) {
     const dropout = dropoutMasks(net, layer, batch, step);
     const { forward } = layerPrograms(net, layer, layout, layer >= first);
-    const { y, ...saved } = engine.run(forward, { ...net.layers[layer], ...shared, ...dropout, x });
+    const {
+      y,
+      [ROUTER_LOAD]: load,
+      ...saved
+    } = engine.run(forward, { ...net.layers[layer], ...shared, ...dropout, x });
+    if (load !== undefined) loads.push(load);
     if (layer >= first) kept.push({ x, saved, dropout });
     else engine.release(x, ...Object.values(dropout));
     x = y!;
   }
   const head = lossHead(net, batch, x, net.weights === 'full' ? 'gradient-and-weights' : 'gradient');
   engine.release(x);
+  if (loads.length > 0) Object.assign(shared, routerSlope(net, loads, batch, net.routerLoss!));
   let dy = head.dx!;
   const layers: Handles[] = Array.from({ length: config.layers }, () => ({}));
   for (let layer = config.layers - 1; layer >= first; layer--) {
@@ -167,7 +192,9 @@ function forwardHead(net: Network, batch: MicroBatch, mode: 'logits' | 'loss'): 
   let x = embed(net, batch);
   for (let layer = 0; layer < config.layers; layer++) {
     const key = `eval|${layerKey(net, layer, layout)}`;
-    const program = cached(net, key, () => forwardProgram(segmentOf({ ...net, dropout: undefined }, layer, layout)));
+    const program = cached(net, key, () =>
+      forwardProgram(segmentOf({ ...net, dropout: undefined, routerLoss: undefined }, layer, layout)),
+    );
     const { y } = engine.run(program, { ...net.layers[layer], ...shared, x });
     engine.release(x);
     x = y!;
@@ -208,27 +235,16 @@ function adaptedKey(net: Network, layer: number): string {
   return [...net.adapted[layer]!].map(([module, { rank, scale }]) => `${module}:${rank}:${scale}`).join(',');
 }
 
-function cached(
-  net: Pick<Network, 'engine' | 'programs'>,
-  key: string,
-  graph: () => Parameters<Engine['compile']>[0],
-): Program {
-  const known = net.programs.get(key);
-  if (known !== undefined) return known;
-  const program = net.engine.compile(graph());
-  net.programs.set(key, program);
-  return program;
-}
-
 function segmentOf(net: Network, layer: number, layout: Layout): Segment {
-  const { config } = net;
-  return (g) => {
+  const { config, routerLoss } = net;
+  return (g, beside) => {
     const x_ND = g.input('x', [layout.tokens, config.hiddenSize]);
     const linear = loraLinear(g, linearModules(config, layer), {
       adapted: net.adapted[layer]!,
       dropout: net.dropout !== undefined,
     });
-    return decoderLayer(g, x_ND, { config, layer, layout, linear });
+    const onRouting = routerLoss === undefined ? undefined : routerLossOf(g, beside);
+    return decoderLayer(g, x_ND, { config, layer, layout, linear, onRouting });
   };
 }
 
@@ -272,14 +288,14 @@ function embed(net: Network, batch: MicroBatch): Handle {
   const n = batch.ids.length;
   const program = cached(net, `embed|${n}`, () => {
     const g = createBuilder();
-    const table = g.input('embed', [config.vocabSize, config.hiddenSize]);
-    const rows = g.gather(table, g.input('ids', [n], 'i32'));
+    const rows = g.input('rows', [n, config.hiddenSize]);
     return finishGraph(g, { x: embedded(g, config, rows, () => g.input('at', [n], 'i32')) });
   });
-  const ids = engine.upload(i32(batch.ids, [n]));
+  // The engine picks the rows, so that no program ever has the whole table.
+  const rows = engine.upload({ rowsOf: net.outer.embed!, index: batch.ids, shape: [n, config.hiddenSize] });
   const at = engine.upload(i32(batch.positions, [n]));
-  const { x } = engine.run(program, { ...net.outer, ids, at });
-  engine.release(ids, at);
+  const { x } = engine.run(program, { ...net.outer, rows, at });
+  engine.release(rows, at);
   return x!;
 }
 
@@ -315,88 +331,11 @@ function dropoutMasks(net: Network, layer: number, { ids, spans }: MicroBatch, s
   return masks;
 }
 
-interface HeadResult {
-  /** Empty where only logits were asked for, and the other way round. */
-  readonly nll: Handle[];
-  readonly logits: Handle[];
-  readonly dx: Handle | undefined;
-  /** Of the final norm and the head, by their names. */
-  readonly weights: Handles;
-}
-
 function lossHead(net: Network, batch: MicroBatch, x: Handle, mode: HeadMode): HeadResult {
-  const { engine, config, outer, classifier } = net;
-  if (classifier !== undefined) {
-    const program = (key: string, graph: () => Parameters<Engine['compile']>[0]) => cached(net, key, graph);
-    return classifierHead({ engine, config, outer, classifier, program }, batch, x, mode);
-  }
-  const tokens = batch.ids.length;
-  const nll: Handle[] = [];
-  const logits: Handle[] = [];
-  let dx =
-    mode === 'loss' || mode === 'logits'
-      ? undefined
-      : engine.upload(f32(new Float32Array(tokens * config.hiddenSize), [tokens, config.hiddenSize]));
-  let weights: Handles | undefined;
-  let from = 0;
-  for (const chunk of headChunks(batch.lossTokens, config.vocabSize)) {
-    const shape = { tokens, config, chunk };
-    const program = cached(net, `head|${mode}|${tokens}|${chunk}`, () => headGraph(shape, mode));
-    const inputs = headInputs(net, batch, from, chunk);
-    const out = engine.run(program, { ...inputs, x, ...(dx === undefined ? {} : { 'dx.in': dx }) });
-    engine.release(...['position', 'target', 'weight'].map((name) => inputs[name]!));
-    if (mode === 'logits') logits.push(out.logits!);
-    else nll.push(out.nll!);
-    if (dx !== undefined) {
-      engine.release(dx);
-      dx = out.dx!;
-    }
-    if (mode === 'gradient-and-weights') {
-      const trained = outerTensors(config).filter(({ name }) => name.startsWith('norm'));
-      const part = Object.fromEntries(
-        [...trained.map(({ name }) => name), 'head'].map((name) => [name, out[`d.${name}`]!]),
-      );
-      weights = weights === undefined ? part : sumInto(net, 'head-gradients', weights, part);
-    }
-    from += chunk;
-  }
-  return { nll, logits, dx, weights: weights ?? {} };
-}
-
-function headInputs(net: Network, batch: MicroBatch, from: number, chunk: number): Handles {
-  const { engine } = net;
-  const position = new Int32Array(chunk);
-  const target = new Int32Array(chunk);
-  position.set(batch.lossPositions.subarray(from, from + chunk));
-  target.set(batch.lossTargets.subarray(from, from + chunk));
-  const weight = new Float32Array(chunk).fill(1, 0, Math.min(chunk, batch.lossTokens - from));
-  return {
-    position: engine.upload(i32(position, [chunk])),
-    target: engine.upload(i32(target, [chunk])),
-    weight: engine.upload(f32(weight, [chunk, 1])),
-    ...net.outer,
-  };
-}
-
-/** Adds two records of gradients, name by name; both are released. */
-export function sumInto(net: Pick<Network, 'engine' | 'programs'>, kind: string, sum: Handles, part: Handles): Handles {
-  const names = Object.keys(part);
-  const key = `sum|${kind}|${names.map((name) => part[name]!.shape.join('x')).join(',')}`;
-  const program = cached(net, key, () => {
-    const g = createBuilder();
-    const add = names.map((name, i) =>
-      g.add(g.input(`a.${i}`, part[name]!.shape), g.input(`b.${i}`, part[name]!.shape)),
-    );
-    return finishGraph(g, Object.fromEntries(add.map((value, i) => [`y.${i}`, value])));
-  });
-  const inputs: Handles = {};
-  for (const [i, name] of names.entries()) {
-    inputs[`a.${i}`] = sum[name]!;
-    inputs[`b.${i}`] = part[name]!;
-  }
-  const out = net.engine.run(program, inputs);
-  net.engine.release(...Object.values(inputs));
-  return Object.fromEntries(names.map((name, i) => [name, out[`y.${i}`]!]));
+  const { classifier } = net;
+  if (classifier === undefined) return vocabularyHead(net, batch, x, mode);
+  const program = (key: string, graph: () => Parameters<Engine['compile']>[0]) => cached(net, key, graph);
+  return classifierHead({ ...net, classifier, program }, batch, x, mode);
 }
 
 /** Gradients of the embedding (its rows in token order, on top of the head's where the two are tied), of learned positions, the norm and the head. */

@@ -25,6 +25,7 @@ import { freeze, requireEffective, requireTaken } from './freeze.ts';
 import { chooseMemory, longestTrainable } from './memory.ts';
 import { createNetwork } from './network.ts';
 import { makePlan, requireDisk, type TrainPlan } from './plan.ts';
+import { requireExperts } from './router-loss.ts';
 import { chooseFormat, type TextSetup } from './rows.ts';
 import { holdRun } from './run-lock.ts';
 
@@ -113,10 +114,10 @@ async function prepare(
     const base = uploadBase(engine, source.config, source.tensors);
     const adapter = spec === undefined ? undefined : placeAdapter(engine, source, spec, peft, seed);
     const dropout = spec !== undefined && spec.dropout > 0 ? { share: spec.dropout, seed } : undefined;
-    const { neftuneAlpha: alpha } = config.train;
+    const { neftuneAlpha: alpha, routerLoss } = config.train;
     const neftune = alpha === undefined ? undefined : { alpha, seed };
     const classifier = placeClassifier(engine, inputs, config);
-    const options = { weights: config.weights.kind, classifier, keep: memory.keep, dropout, neftune };
+    const options = { weights: config.weights.kind, classifier, keep: memory.keep, dropout, neftune, routerLoss };
     const net = createNetwork({ engine, base, adapter, ...options });
     const versions = { tunesmith: around.version, node: process.version };
     const warnings = old === undefined ? [] : versionWarnings(old.facts.versions, versions);
@@ -157,6 +158,7 @@ async function openInputs(request: RunRequest, config: RunConfig, old: FrozenRun
   if (request.kind === 'start') requireTaken(config);
   if (request.kind === 'start') requireClassifierOptions(config, request.origins);
   const source = openModelSource(request.base.path);
+  if (request.kind === 'start') requireExperts(config.train.routerLoss, source.config);
   const clock = old?.facts.text.clock ?? around.now().toISOString();
   const tools: Partial<TextTools> = source.text === undefined ? {} : openText(source.text, { now: new Date(clock) });
   const data = normalisedData(config);

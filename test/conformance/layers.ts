@@ -1,4 +1,4 @@
-import type { Builder, Segment } from '../../src/graph/index.ts';
+import type { Builder, Value } from '../../src/graph/index.ts';
 import { decoderLayer, layerVectors, linearModules } from '../../src/model/architectures.ts';
 import { attention, type Layout } from '../../src/model/attention.ts';
 import { parseHfConfig } from '../../src/model/config.ts';
@@ -9,7 +9,7 @@ import { dropoutMask, exactly, indices, real, type TestInputs, type TestTensor }
 /** A segment with all its inputs. */
 export interface SegmentCase {
   readonly name: string;
-  readonly segment: Segment;
+  readonly segment: (g: Builder) => Value;
   readonly inputs: TestInputs;
   /** Inputs whose gradients are checked. */
   readonly wanted: readonly string[];

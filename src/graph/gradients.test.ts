@@ -216,7 +216,9 @@ describe('the gradient of a segment', () => {
 
   it.each([
     ['dense', ATTENTION_CASES.slice(0, 3)],
-    ['grid', ATTENTION_CASES.slice(3)],
+    ['grid', ATTENTION_CASES.slice(3, 5)],
+    ['dense with a window', ATTENTION_CASES.slice(5, 8)],
+    ['grid with a window', ATTENTION_CASES.slice(8)],
   ] as const)('and its result do not depend on the blocks of queries: %s', (_name, cases) => {
     const results = cases.map((c) => runPrograms(c, 'nothing'));
     for (const result of results.slice(1)) expectClose(result, results[0]!);

@@ -105,7 +105,7 @@ export const ATTENTION_CASES: readonly SegmentCase[] = [
   ...[1, 2, 5].map((block) => attentionCase(DENSE, block)),
   ...[3, 4].map((block) => attentionCase(GRID, block)),
   ...[1, 2, 5].map((block) => attentionCase(DENSE, block, 2)),
-  attentionCase(GRID, 3, 3),
+  ...[3, 4].map((block) => attentionCase(GRID, block, 3)),
 ];
 
 /** The decoder layers that are trained: adapters and full weights, rows without and with padding, dropout. */

@@ -11,7 +11,7 @@ import { ggufName } from '../model/names.ts';
 import { type ModelSource, openModelSource } from '../model/source.ts';
 import { openText } from '../text/index.ts';
 import { exportedTemplate } from './companions.ts';
-import { architectureFields, type GgufFields, hasGgufForm, ropeFactors, u32 } from './gguf-architecture.ts';
+import { architectureFields, type GgufFields, ropeFactors, u32, unsaid } from './gguf-architecture.ts';
 import { tokenizerFields } from './gguf-tokenizer.ts';
 import { type ChosenType, chooseType, FILE_TYPES, type GgufQuant } from './gguf-types.ts';
 import { encodedPieces } from './pieces.ts';
@@ -44,12 +44,13 @@ export function ggufFileName(job: ExportJob): string {
   return `${job.name}-${job.quant}.gguf`;
 }
 
-/** @throws EXPORT_UNSUPPORTED for an architecture that we do not write as GGUF */
+/** @throws EXPORT_UNSUPPORTED for a model of which GGUF, or llama.cpp, cannot say all */
 export function requireGgufForm({ config, path }: ModelSource): void {
-  if (hasGgufForm(config)) return;
+  const what = unsaid(config, path);
+  if (what === undefined) return;
   throw new TunesmithError('EXPORT_UNSUPPORTED', {
     file: path,
-    message: `is a ${config.modelType} model, which is not written as GGUF yet.`,
+    message: `is a ${config.modelType} model with a ${what} that a GGUF file for llama.cpp cannot say.`,
     fix: 'export it with --to safetensors',
   });
 }
@@ -62,8 +63,9 @@ export function interleavedHeads(config: ModelConfig, name: string): number | un
 }
 
 interface NamedTensor {
-  readonly hf: string;
   readonly name: string;
+  /** Hugging Face names; several for the experts of a layer, which stand one after the other. */
+  readonly parts: readonly string[];
   readonly shape: readonly number[];
   readonly chosen: ChosenType;
 }
@@ -71,25 +73,31 @@ interface NamedTensor {
 function namedTensors(job: ExportJob): NamedTensor[] {
   const { config } = job.source;
   requireGgufForm(job.source);
-  const mixture = { ...config, quant: ggufQuant(job), experts: 1 };
-  return [...job.merged.shapes].map(([hf, shape]) => {
-    const name = ggufName(config, hf);
+  const mixture = { ...config, quant: ggufQuant(job), experts: config.experts?.count ?? 1 };
+  const parts = new Map<string, string[]>();
+  for (const hf of job.merged.shapes.keys()) {
+    const name = ggufName(config, hf.replace(/\.experts\.\d+\./, '.experts.*.'));
     if (name === undefined) throw new Error(`internal: GGUF has no name for ${hf}`);
-    return { hf, name, shape, chosen: chooseType(name, shape, mixture) };
+    parts.set(name, [...(parts.get(name) ?? []), hf]);
+  }
+  return [...parts].map(([name, own]) => {
+    const one = job.merged.shapes.get(own[0] ?? '') ?? [];
+    const shape = name.includes('_exps.') ? [own.length, ...one] : one;
+    return { name, parts: own, shape, chosen: chooseType(name, shape, mixture) };
   });
 }
 
 function ggufTensors(job: ExportJob): TensorToWrite[] {
   const { config } = job.source;
   const { normOffset } = architectureOf(config).gguf;
-  return namedTensors(job).map(({ hf, name, shape, chosen: { type } }) => ({
+  return namedTensors(job).map(({ parts, name, shape, chosen: { type } }) => ({
     name,
     type,
     shape,
-    data: () => {
+    *data() {
       const offset = /norm\.weight$/.test(name) ? normOffset : 0;
       const encode = (x: Float32Array) => quantize(type, offset === 0 ? x : x.map((value) => value + offset));
-      return encodedPieces(job.merged, hf, encode, interleavedHeads(config, hf));
+      for (const hf of parts) yield* encodedPieces(job.merged, hf, encode, interleavedHeads(config, hf));
     },
   }));
 }

@@ -4,10 +4,11 @@ import { floatsToBytes } from '../io/half.ts';
 import { safetensorsPieces } from '../io/safetensors.ts';
 import type { TensorToWrite } from '../io/tensor-to-write.ts';
 import { writeStreamed } from '../io/write-streamed.ts';
+import { isTransposed, transposed } from '../model/hf-layout.ts';
 import { openModelSource } from '../model/source.ts';
 import { openText } from '../text/index.ts';
 import { writeCompanions, writeJson } from './companions.ts';
-import type { MergedModel } from './merge.ts';
+import { type MergedModel, mergedTensor } from './merge.ts';
 import { encodedPieces } from './pieces.ts';
 import type { ExportJob, Writer } from './types.ts';
 
@@ -47,12 +48,14 @@ export function floatType(job: ExportJob): FloatType {
 }
 
 function mergedTensors(model: MergedModel, type: FloatType): TensorToWrite<FloatType>[] {
-  return [...model.shapes].map(([name, shape]) => ({
-    name,
-    type,
-    shape,
-    data: () => encodedPieces(model, name, (values) => floatsToBytes(values, type)),
-  }));
+  return [...model.shapes].map(([name, shape]) => {
+    if (!isTransposed(model.source.config, name)) {
+      return { name, type, shape, data: () => encodedPieces(model, name, (values) => floatsToBytes(values, type)) };
+    }
+    const [rows = 0, columns = 0] = shape;
+    const data = () => floatsToBytes(transposed(mergedTensor(model, name), rows, columns), type);
+    return { name, type, shape: [columns, rows], data };
+  });
 }
 
 /**

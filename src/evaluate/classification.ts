@@ -56,7 +56,7 @@ export interface ClassifierSession {
  */
 export async function openClassifier(model: ModelRequest): Promise<ClassifierSession> {
   const { labels, kind, calibration } = readClassifier(model.adapter ?? model.path);
-  const opened = openTextOf(model);
+  const opened = openTextOf(model, {}, 'SEQ_CLS');
   const { engine, base, adapter, score } = await openWeights(model, opened.source, 'SEQ_CLS');
   if (score?.shape[0] !== labels.length) {
     await engine.close();
@@ -68,7 +68,7 @@ export async function openClassifier(model: ModelRequest): Promise<ClassifierSes
     labels,
     kind,
     calibration,
-    rows: (file, reading) => readRows(reading === undefined ? opened : openTextOf(model, reading), file),
+    rows: (file, reading) => readRows(reading === undefined ? opened : openTextOf(model, reading, 'SEQ_CLS'), file),
     classify: async function* (inputs, { signal } = {}) {
       const { examples } = prepare(inputs.map(asRow), opened);
       yield* classifications(net, examples, { labels, kind, calibration }, signal);

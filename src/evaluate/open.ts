@@ -25,8 +25,12 @@ export interface OpenedText {
 }
 
 /** Opens headers, tokenizer and chat template; a run brings the format, clock, system prompt, roles and allowances that it was trained with. */
-export function openTextOf(model: ModelRequest, reading: RowReading = {}): OpenedText {
-  const source = openModelSource(model.path);
+export function openTextOf(
+  model: ModelRequest,
+  reading: RowReading = {},
+  task: AdapterTask = 'CAUSAL_LM',
+): OpenedText {
+  const source = openModelSource(model.path, task);
   const frozen = model.run === undefined ? undefined : readFrozen(model.run);
   const clock = frozen === undefined ? new Date() : new Date(frozen.facts.text.clock);
   const tools: Partial<TextTools> = source.text === undefined ? {} : openText(source.text, { now: clock });

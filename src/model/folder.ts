@@ -1,10 +1,10 @@
 import { join } from 'node:path';
-import { fileExists, readBytes, type TensorToWrite, writeAtomic, writeSafetensors } from '../io/index.ts';
+import { fileExists, readBytes, readJson, type TensorToWrite, writeAtomic, writeSafetensors } from '../io/index.ts';
 import { chatTemplateFromGguf, tokenizerJsonFromGguf } from '../text/tokenizer-gguf.ts';
 import { architectureOf } from './architectures.ts';
 import type { Activation, ModelConfig } from './config.ts';
 import { toHfFolder } from './hf-layout.ts';
-import type { ModelSource } from './source.ts';
+import { CLASSIFIER_CLASS, type ModelSource } from './source.ts';
 
 /** Files of a Hugging Face folder that go with a tuned model unchanged. */
 const COMPANIONS = [
@@ -16,8 +16,23 @@ const COMPANIONS = [
   'chat_template.jinja',
 ];
 
-/** Writes tuned weights as a folder in Hugging Face layout, with configuration, tokenizer and template of the model that they come from. */
-export function writeModelFolder(folder: string, source: ModelSource, tensors: readonly TensorToWrite<'F32'>[]): void {
+/** What a folder of a classifier says of its labels. */
+export interface FolderLabels {
+  readonly kind: 'single' | 'multi';
+  readonly labels: readonly string[];
+}
+
+/**
+ * Writes tuned weights as a folder in Hugging Face layout, with configuration, tokenizer and template of the model that they come from.
+ *
+ * @param classifier the labels of a classifier, whose head is among the tensors
+ */
+export function writeModelFolder(
+  folder: string,
+  source: ModelSource,
+  tensors: readonly TensorToWrite<'F32'>[],
+  classifier?: FolderLabels,
+): void {
   if (source.text?.kind === 'gguf') {
     const { json, config } = tokenizerJsonFromGguf(source.text.metadata);
     const template = chatTemplateFromGguf(source.text.metadata);
@@ -32,7 +47,27 @@ export function writeModelFolder(folder: string, source: ModelSource, tensors: r
     }
   }
   const layout = tensors.map((tensor) => toHfFolder(source.config, tensor));
+  if (classifier !== undefined) {
+    const file = join(folder, 'config.json');
+    writeJson(file, classifierConfig(readJson(file) as Record<string, unknown>, source.config, classifier));
+  }
   writeSafetensors(join(folder, 'model.safetensors'), layout);
+}
+
+function classifierConfig(
+  json: Readonly<Record<string, unknown>>,
+  config: ModelConfig,
+  { kind, labels }: FolderLabels,
+): Record<string, unknown> {
+  return {
+    ...json,
+    architectures: [architectureOf(config).className.replace(/For\w+$/, CLASSIFIER_CLASS)],
+    id2label: Object.fromEntries(labels.map((label, k) => [String(k), label])),
+    label2id: Object.fromEntries(labels.map((label, k) => [label, k])),
+    problem_type: kind === 'single' ? 'single_label_classification' : 'multi_label_classification',
+    // Without one, transformers takes rows one at a time only.
+    pad_token_id: json.pad_token_id ?? config.eosIds[0] ?? 0,
+  };
 }
 
 function writeJson(path: string, value: unknown): void {

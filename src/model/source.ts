@@ -17,6 +17,7 @@ import type { Architecture } from './architecture.ts';
 import { ggufArchitecture, type ModelConfig, parseGgufConfig, parseHfConfig } from './config.ts';
 import { fromHfFolder } from './hf-layout.ts';
 import { hfLayerName, layerTensor } from './names.ts';
+import type { AdapterTask } from './peft.ts';
 import { checkNoOthers, checkWeights } from './weights.ts';
 
 /** A model on disk: configuration, where each weight lies, and what its tokenizer and chat template are made from. */
@@ -32,22 +33,32 @@ export interface ModelSource {
   readonly weightFiles: readonly string[];
 }
 
+/** How transformers' classes for sequence classification end. */
+export const CLASSIFIER_CLASS = 'ForSequenceClassification';
+
 /**
  * Opens a model folder in Hugging Face layout or a GGUF file. Only headers are read.
  *
- * @throws FILE_NOT_FOUND, MODEL_CONFIG, MODEL_UNSUPPORTED, MODEL_WEIGHTS and the errors of the file formats
+ * @param task what is wanted of it: a folder of a classifier (`...ForSequenceClassification`) has no head over the vocabulary
+ * @throws CLASSIFIER_USE, FILE_NOT_FOUND, MODEL_CONFIG, MODEL_UNSUPPORTED, MODEL_WEIGHTS and the errors of the file formats
  */
-export function openModelSource(path: string): ModelSource {
-  if (folderExists(path)) return openFolder(path);
+export function openModelSource(path: string, task: AdapterTask = 'CAUSAL_LM'): ModelSource {
+  if (folderExists(path)) return openFolder(path, task);
   if (!fileExists(path)) {
     throw new TunesmithError('FILE_NOT_FOUND', { file: path, message: 'is neither a model folder nor a .gguf file.' });
   }
   return openGguf(path);
 }
 
-function openFolder(folder: string): ModelSource {
+function openFolder(folder: string, task: AdapterTask): ModelSource {
   const file = join(folder, 'config.json');
-  const config = parseHfConfig(objectOf(readJson(file), file), file);
+  const json = objectOf(readJson(file), file);
+  const isClassifier = [json.architectures].flat().some((name) => String(name).endsWith(CLASSIFIER_CLASS));
+  if (isClassifier && task !== 'SEQ_CLS') {
+    throw new TunesmithError('CLASSIFIER_USE', { file: folder, message: 'is a classifier, which writes no text.' });
+  }
+  const parsed = parseHfConfig(json, file);
+  const config = isClassifier ? { ...parsed, tiedEmbeddings: true } : parsed;
   const { tensors } = openSafetensorsFolder(folder);
   const byName = fromHfFolder(config, tensors);
   checkWeights(config, byName, folder);

@@ -221,11 +221,11 @@ function writeTuned(run: RunContext, folder: string, tensors: readonly TensorToW
   const { hubId, sha256 } = run.facts.base;
   const { classes } = run.dataset;
   const task = classes === undefined ? 'CAUSAL_LM' : 'SEQ_CLS';
-  if (run.spec === undefined) writeModelFolder(folder, run.source, tensors);
+  const classifier = classes && { kind: classes.kind, labels: [...classes.names] };
+  if (run.spec === undefined) writeModelFolder(folder, run.source, tensors, classifier);
   else writePeft(folder, run.spec, tensors, { baseModel: hubId, baseHash: sha256 }, task);
   // Only the best checkpoint is calibrated, once the run is over.
-  if (classes !== undefined)
-    writeClassifier(folder, { kind: classes.kind, labels: [...classes.names], calibration: null });
+  if (classifier !== undefined) writeClassifier(folder, { ...classifier, calibration: null });
 }
 
 async function* finish(

@@ -34,8 +34,8 @@ const several = Array.from({ length: 120 }, (_, i) => {
   return { text: `${i} ${labels.map((kind) => textOf(kind, i)).join(' ')} end`, labels };
 });
 
-const common = ['--model', model, '--method', 'classify', '--out', out, '--threads', 1, '--seed', 0];
-const train = (...args: (string | number)[]): Promise<Called> => cli(['train', ...common, ...args]);
+const common = ['--method', 'classify', '--out', out, '--threads', 1, '--seed', 0];
+const train = (...args: (string | number)[]): Promise<Called> => cli(['train', '--model', model, ...common, ...args]);
 const figuresOf = ({ lines }: Called) => lines.find(({ type }) => type === 'classification') as Line & Figures;
 
 interface Figures {
@@ -43,7 +43,7 @@ interface Figures {
   readonly macroF1: number;
   readonly confusion: number[][];
   readonly classes: { label: string; threshold: number | null; support: number }[];
-  readonly baseline: { accuracy: number };
+  readonly baseline: { accuracy: number; macroF1: number };
   readonly calibrated: { temperature: number; precision: number };
 }
 
@@ -225,7 +225,7 @@ test('a classifier of several labels, or none', async () => {
     'multi',
   );
   expect(called.exit, called.stderr).toBe(0);
-  const { macroF1, baseline, confusion } = figuresOf(called) as Figures & { baseline: { macroF1: number } };
+  const { macroF1, baseline, confusion } = figuresOf(called);
   expect(macroF1).toBeGreaterThan(baseline.macroF1);
   expect(macroF1).toBeGreaterThan(0.7);
   expect(confusion).toHaveLength(3);
@@ -238,6 +238,28 @@ test('a classifier of several labels, or none', async () => {
     1,
   ]);
   expect(Object.keys(lines[0]!.probabilities as object)).toEqual(['animal', 'fruit', 'tool']);
+});
+
+test('full weights train with the head, and leave a folder that is a classifier', async () => {
+  const args = ['--weights', 'full', '--valid', 0.4, '--epochs', 4, '--batch', 8, '--lr', 5e-3, '--name', 'full'];
+  const untied = writeTinyChatModel(file('untied'), { tie_word_embeddings: false });
+  for (const from of [model, untied]) {
+    rmSync(path.join(out, 'full'), { recursive: true, force: true });
+    const called = await cli(['train', ...common, '--data', data('full.jsonl', rows), ...args, '--model', from]);
+    expect(called.exit, called.stderr).toBe(0);
+    expect(figuresOf(called).accuracy).toBeGreaterThan(0.9);
+    const best = path.join(out, 'full', 'best');
+    const config = JSON.parse(readFileSync(path.join(best, 'config.json'), 'utf8')) as object;
+    expect(config).toMatchObject({
+      architectures: ['LlamaForSequenceClassification'],
+      id2label: { 0: 'animal', 1: 'fruit', 2: 'tool' },
+      problem_type: 'single_label_classification',
+    });
+    const { lines } = await cli(['classify', path.join(out, 'full'), '--text', '7 apple acai apple', '--threads', 1]);
+    expect(lines[0]).toMatchObject({ labels: ['fruit'] });
+    const asText = await cli(['generate', best, '--prompt', 'Hello', '--threads', 1]);
+    expect(asText.stderr).toContain('CLASSIFIER_USE');
+  }
 });
 
 describe('bad input', () => {

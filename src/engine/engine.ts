@@ -24,6 +24,29 @@ export interface StoredSource {
 }
 
 /**
+ * A matrix that the engine reads itself and keeps as it lies in its file. Programs see float32: it is widened for each run that reads it, and
+ * what is widened goes when a run needs other such matrices.
+ */
+export interface RestingSource {
+  readonly resting: StoredTensor;
+  readonly shape: Shape;
+}
+
+/** Rows of a matrix by index: a copy [index.length, width] in float32. */
+export interface RowsSource {
+  readonly rowsOf: Handle;
+  readonly index: Int32Array;
+  readonly shape: Shape;
+}
+
+/** Rows `from` to `from + shape[0]` of weights that were uploaded, in the same memory. */
+export interface ViewSource {
+  readonly viewOf: Handle;
+  readonly from: number;
+  readonly shape: Shape;
+}
+
+/**
  * A dropout mask [tokens, width] that the engine draws itself: 0 with probability `share`, else 1 / (1 - share). Each row of the batch has a stream
  * of its own (its `b`), so that its mask does not depend on what lies beside it. Padding, which no span covers, gets 0.
  */
@@ -35,7 +58,7 @@ export interface DropoutSource {
 }
 
 /** What can be uploaded. */
-export type UploadSource = HostTensor | StoredSource | DropoutSource;
+export type UploadSource = HostTensor | StoredSource | RestingSource | RowsSource | ViewSource | DropoutSource;
 
 /** Handles by input or output name. */
 export type Handles = Readonly<Record<string, Handle>>;

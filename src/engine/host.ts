@@ -1,9 +1,19 @@
 import { type Graph, outputTypes, type TensorType } from '../graph/index.ts';
-import { readStored } from '../io/read-stored.ts';
 import { fillDropout } from '../math/random.ts';
 import { type HostTensor, sizeOf } from '../tensor/tensor.ts';
 import type { DropoutSource, EngineStats, UploadSource } from './engine.ts';
 import type { HostReply, HostRequest } from './protocol.ts';
+import {
+  type Buffers,
+  createWidener,
+  type Held,
+  heldBytes,
+  isAtRest,
+  pickRows,
+  readWeights,
+  viewRows,
+  widenAll,
+} from './weights.ts';
 
 /** A compiled graph of a driver. Results are written into `outputs`. */
 export interface Session {
@@ -30,7 +40,8 @@ export const SESSION_CAP = { count: 256, bytes: 256 * 2 ** 20 } as const;
 /** The side that computes: keeps handles and programs, serves requests strictly in order. */
 export function createHost(driver: Driver): { handle(request: HostRequest): Promise<HostReply | undefined> } {
   const buffers = createBufferPool();
-  const handles = new Map<number, HostTensor>();
+  const widen = createWidener(buffers);
+  const handles = new Map<number, Held>();
   const programs = new Map<number, Entry>();
   const runMs: Record<number, number> = {};
   let failure: string | undefined;
@@ -62,17 +73,16 @@ export function createHost(driver: Driver): { handle(request: HostRequest): Prom
   }
 
   async function run(request: Extract<HostRequest, { kind: 'run' }>): Promise<void> {
-    const inputs: Record<string, HostTensor> = {};
     const { graph, outputs: types } = programs.get(request.program)!;
-    for (const [i, name] of Object.keys(graph.inputs).entries()) inputs[name] = tensorOf(request.inputs[i]!);
+    const inputs = inputsOf(graph, request.inputs.map(heldOf));
     const session = await sessionOf(request.program);
     const outputs: Record<string, HostTensor> = {};
     const fresh = new Map<number, HostTensor>();
     for (const [i, name] of Object.keys(types).entries()) {
       const id = request.outputs[i]!;
-      const known = handles.get(id);
-      outputs[name] = known ?? buffers.take(types[name]!);
-      if (known === undefined) fresh.set(id, outputs[name]);
+      const isNew = !handles.has(id);
+      outputs[name] = isNew ? buffers.take(types[name]!) : tensorOf(id);
+      if (isNew) fresh.set(id, outputs[name]);
     }
     const start = performance.now();
     try {
@@ -85,15 +95,39 @@ export function createHost(driver: Driver): { handle(request: HostRequest): Prom
     runMs[request.program] = (runMs[request.program] ?? 0) + performance.now() - start;
   }
 
+  function heldOf(id: number): Held {
+    const held = handles.get(id);
+    if (held === undefined) throw new Error(`internal: handle ${id} was released or never made`);
+    return held;
+  }
+
   function tensorOf(id: number): HostTensor {
-    const tensor = handles.get(id);
-    if (tensor === undefined) throw new Error(`internal: handle ${id} was released or never made`);
-    return tensor;
+    const held = heldOf(id);
+    if (isAtRest(held)) throw new Error(`internal: handle ${id} is at rest and cannot be copied or written`);
+    return held;
+  }
+
+  function inputsOf(graph: Graph, held: readonly Held[]): Record<string, HostTensor> {
+    const widened = widen(held.filter(isAtRest));
+    const inputs: Record<string, HostTensor> = {};
+    for (const [i, name] of Object.keys(graph.inputs).entries()) {
+      const given = held[i]!;
+      inputs[name] = isAtRest(given) ? widened.get(given)! : given;
+    }
+    return inputs;
+  }
+
+  function materialise(source: UploadSource): Held {
+    if ('dtype' in source) return source;
+    if ('stored' in source || 'resting' in source) return readWeights(source);
+    if ('rowsOf' in source) return pickRows(heldOf(source.rowsOf.id), source);
+    if ('viewOf' in source) return viewRows(heldOf(source.viewOf.id), source);
+    return drawDropout(source);
   }
 
   function stats(): EngineStats {
     let handleBytes = 0;
-    for (const t of handles.values()) handleBytes += t.data.byteLength;
+    for (const held of handles.values()) handleBytes += heldBytes(held);
     const residentBytes = process.memoryUsage.rss();
     peakBytes = Math.max(peakBytes, residentBytes, process.resourceUsage().maxRSS * 1024);
     return { peakBytes, residentBytes, handleBytes, programs: programs.size, runMs: { ...runMs } };
@@ -120,13 +154,15 @@ export function createHost(driver: Driver): { handle(request: HostRequest): Prom
         return run(request);
       case 'release':
         for (const id of request.handles) {
-          const tensor = handles.get(id);
-          if (tensor !== undefined) buffers.give(tensor);
+          const held = handles.get(id);
+          if (held !== undefined && !isAtRest(held)) buffers.give(held);
           handles.delete(id);
         }
         return undefined;
-      case 'read':
-        return tensorOf(request.handle);
+      case 'read': {
+        const held = heldOf(request.handle);
+        return isAtRest(held) ? widenAll(held) : held;
+      }
       case 'sync':
         return undefined;
       case 'stats':
@@ -173,39 +209,25 @@ function copyElements(move: Extract<HostRequest, { kind: 'copy' }>, source: Host
   (target.data as Float32Array).set(from.subarray(sourceOffset, sourceOffset + count), targetOffset);
 }
 
-function materialise(source: UploadSource): HostTensor {
-  if ('dtype' in source) return source;
-  const data = new Float32Array(sizeOf(source.shape));
-  if ('dropout' in source) {
-    drawDropout(data, source);
-    return { dtype: 'f32', shape: source.shape, data };
-  }
-  let from = 0;
-  for (const stored of source.stored) {
-    const n = sizeOf(stored.shape);
-    readStored(stored, data.subarray(from, from + n));
-    from += n;
-  }
-  return { dtype: 'f32', shape: source.shape, data };
-}
-
-function drawDropout(data: Float32Array, { dropout, spans, shape }: DropoutSource): void {
+function drawDropout({ dropout, spans, shape }: DropoutSource): HostTensor {
+  const data = new Float32Array(sizeOf(shape));
   const width = data.length / shape[0]!;
   for (const { row, from, count } of spans) {
     fillDropout(data.subarray(from * width, (from + count) * width), dropout.share, { ...dropout, b: row });
   }
+  return { dtype: 'f32', shape, data };
 }
 
 /** Bytes of released buffers that are kept for reuse: fresh memory costs a page fault for every 4 KiB. */
 export const POOL_BYTES = 384 * 2 ** 20;
 
-function createBufferPool() {
+function createBufferPool(): Buffers {
   const free = new Map<number, ArrayBuffer[]>();
   /** Buffers that were handed out; what came from elsewhere may share its memory with others and is never taken in. */
   const live = new Set<ArrayBufferLike>();
   let bytes = 0;
   return {
-    take(type: TensorType): HostTensor {
+    take(type) {
       const { dtype, shape } = type;
       const n = sizeOf(shape);
       if (dtype !== 'f32' && dtype !== 'u8') throw new Error(`internal: outputs are f32 or u8, not ${dtype}`);
@@ -216,7 +238,7 @@ function createBufferPool() {
       live.add(buffer);
       return { dtype, shape, data: dtype === 'f32' ? new Float32Array(buffer, 0, n) : new Uint8Array(buffer, 0, n) };
     },
-    give(tensor: HostTensor): void {
+    give(tensor) {
       const buffer = tensor.data.buffer as ArrayBuffer;
       if (!live.delete(buffer)) return;
       if (bytes + buffer.byteLength > POOL_BYTES) {

@@ -227,6 +227,7 @@ export const CATALOGUE = {
   ADAPTER_MISMATCH: { exit: 2, rule: 'An adapter belongs to the base model that it is used with.' },
   ADAPTER_TARGETS: { exit: 2, rule: 'Target modules are linear modules of the model.' },
   ADAPTER_UNSUPPORTED: { exit: 2, rule: 'An adapter uses only features that are computed exactly.' },
+  BASE_WEIGHTS: { exit: 2, rule: 'Base weights are rounded once, and only frozen ones stay in few bits.' },
   MODEL_CONFIG: { exit: 2, rule: 'A model has a complete configuration that its weights agree with.' },
   MODEL_UNSUPPORTED: { exit: 2, rule: 'A model is of an architecture that is computed exactly.' },
   MODEL_WEIGHTS: { exit: 2, rule: 'Weight files hold every tensor of the model in the shape that its config gives.' },

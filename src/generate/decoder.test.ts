@@ -51,6 +51,7 @@ function randomModel(engine: Engine, headDim = 8): ExactSession & { readonly ada
   }));
   const base: BaseHandles = {
     config,
+    isAtRest: false,
     outer: {
       embed: normal(engine, [vocabSize, d], 'embed', 1),
       norm: normal(engine, [d], 'norm', 0.1, 1),

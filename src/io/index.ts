@@ -1,3 +1,4 @@
+export { type AtRest, readAtRest, restBytes, rowsAtRest, widenRows } from './at-rest.ts';
 export {
   createFolderAtomic,
   makeFolder,
@@ -31,6 +32,7 @@ export { type GgufField, type GgufToWrite, writeGguf } from './gguf-write.ts';
 export { floatsToBytes } from './half.ts';
 export { type LockHolder, lockHolder, takeLock } from './lock.ts';
 export { readStored, readStoredRaw, readStoredRows } from './read-stored.ts';
+export type { Rounding } from './rounding.ts';
 export {
   openSafetensorsFolder,
   readSafetensorsHeader,

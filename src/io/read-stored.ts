@@ -4,6 +4,7 @@ import { BLOCKS } from './blocks.ts';
 import { dequantize } from './dequantize.ts';
 import { readFully, withFile } from './files.ts';
 import { quoted } from './json-checks.ts';
+import { roundThrough } from './rounding.ts';
 import type { StoredTensor } from './stored.ts';
 
 /** Read at a time: small enough for the processor's cache, large enough to keep the disk busy. */
@@ -48,6 +49,7 @@ export function readStoredRows(
   else readRows(tensor, firstRow, rows, target);
   const { added = 0 } = tensor;
   if (added !== 0) for (const [i, value] of target.entries()) target[i] = value + added;
+  if (tensor.rounded !== undefined) roundThrough(tensor.rounded, target, width);
   return target;
 }
 
@@ -84,7 +86,7 @@ export function readStoredRaw(tensor: StoredTensor, into?: Uint8Array): Uint8Arr
   if (target.length !== tensor.bytes) {
     throw new Error(`internal: ${target.length} places for ${tensor.bytes} bytes of ${tensor.name}`);
   }
-  if (tensor.isTransposed === true || tensor.added !== undefined) {
+  if (tensor.isTransposed === true || tensor.added !== undefined || tensor.rounded !== undefined) {
     throw new Error(`internal: the bytes of ${tensor.name} are not those of its values`);
   }
   if (tensor.permutedHeads === undefined) {

@@ -1,4 +1,5 @@
 import type { Shape } from '../tensor/tensor.ts';
+import type { Rounding } from './rounding.ts';
 
 /** How numbers lie in a weight file: safetensors dtypes and GGUF block types. */
 export type StoredType =
@@ -44,4 +45,6 @@ export interface StoredTensor {
   readonly isTransposed?: boolean;
   /** Added to each value that is read. */
   readonly added?: number;
+  /** Values are rounded as they are read, row by row: the model is one of these weights, wherever it is read. */
+  readonly rounded?: Rounding;
 }

@@ -1,12 +1,15 @@
 import type { Engine, Handle } from '../engine/index.ts';
 import type { StoredTensor } from '../io/index.ts';
 import { layerVectors, linearModules, outerTensors } from './architectures.ts';
+import { type BaseWeights, restingMatrices } from './base-weights.ts';
 import type { ModelConfig } from './config.ts';
 import { layerTensor } from './names.ts';
 
 /** The weights of a model in an engine. Layer records are keyed by the input names of the layer programs. */
 export interface BaseHandles {
   readonly config: ModelConfig;
+  /** Matrices rest as they are stored, and are widened for the programs that read them. */
+  readonly isAtRest: boolean;
   /** By {@link OuterName}; of tied embeddings `head` is the same handle as `embed`. */
   readonly outer: Readonly<Record<string, Handle>>;
   readonly layers: readonly Readonly<Record<string, Handle>>[];
@@ -20,17 +23,22 @@ export function layerWeightNames(config: ModelConfig, layer: number): string[] {
   ];
 }
 
-/** Queues the loading of all weights, widened to float32. The engine's process reads the files itself. */
+/** Queues the loading of all weights, widened to float32 or, for any other {@link BaseWeights}, at rest. The engine's process reads the files itself. */
 export function uploadBase(
   engine: Engine,
   config: ModelConfig,
   tensors: ReadonlyMap<string, StoredTensor>,
+  weights: BaseWeights = 'f32',
 ): BaseHandles {
-  return placeBase(config, (name) => {
+  const isAtRest = weights !== 'f32';
+  const resting = isAtRest ? restingMatrices(config) : new Set<string>();
+  const placed = placeBase(config, (name) => {
     const stored = tensors.get(name);
     if (stored === undefined) throw new Error(`internal: no tensor ${name}`);
-    return engine.upload({ stored: [stored], shape: stored.shape });
+    const { shape } = stored;
+    return engine.upload(resting.has(name) ? { resting: stored, shape } : { stored: [stored], shape });
   });
+  return { ...placed, isAtRest };
 }
 
 /** Loads all weights by their Hugging Face names, from wherever they come. */
@@ -39,5 +47,5 @@ export function placeBase(config: ModelConfig, upload: (name: string) => Handle)
   const layers = Array.from({ length: config.layers }, (_, layer) =>
     Object.fromEntries(layerWeightNames(config, layer).map((name) => [name, upload(layerTensor(config, layer, name))])),
   );
-  return { config, outer: { head: outer.embed!, ...outer }, layers };
+  return { config, isAtRest: false, outer: { head: outer.embed!, ...outer }, layers };
 }

@@ -84,6 +84,88 @@ function headGradient(
   return g.scatterAdd(soft_VD, v.target_C, g.neg(g.mul(v.h_CD, v.weight_C1)));
 }
 
+/** Sizes of a program for one slice of the vocabulary. */
+export interface SliceShape {
+  readonly chunk: number;
+  readonly rows: number;
+  readonly width: number;
+}
+
+/** What a slice of the vocabulary is computed for. */
+export type SliceMode = Exclude<HeadMode, 'gradient-and-weights'>;
+
+/** The normalised hidden states that logits are made from: `x` [N, D] and `position` [C] to `h` [C, D]. */
+export function headStartGraph({ tokens, config, chunk }: HeadShape): Graph {
+  const g = createBuilder();
+  const x_ND = g.input('x', [tokens, config.hiddenSize]);
+  return finishGraph(g, { h: finalNorm(g, config, g.gather(x_ND, g.input('position', [chunk], 'i32'))) });
+}
+
+/**
+ * One slice of the vocabulary: `h` [C, D] and `head` [S, D] to `logits` [C, S], or to what is known of the softmax so far, which comes in as `<name>.in`: the largest logit `max` [C, 1],
+ * `sum` [C, 1] of exp(logits - max), and for the gradient `acc` [C, D], the rows of the head in those proportions (Milakov and Gimelshein 2018,
+ * arXiv:1805.02867; carried on to a product as in Rabe and Staats 2021, arXiv:2112.05682).
+ */
+export function headSliceGraph({ chunk, rows, width }: SliceShape, mode: SliceMode): Graph {
+  const g = createBuilder();
+  const h_CD = g.input('h', [chunk, width]);
+  const head_SD = g.input('head', [rows, width]);
+  const logits_CS = g.matMul(h_CD, head_SD, { transB: true });
+  if (mode === 'logits') return finishGraph(g, { logits: logits_CS });
+  const before_C1 = g.input('max.in', [chunk, 1]);
+  const max_C1 = g.reduceMax(g.concat([before_C1, g.reduceMax(logits_CS, [-1])], 1), [-1]);
+  const decay_C1 = g.exp(g.sub(before_C1, max_C1));
+  const e_CS = g.exp(g.sub(logits_CS, max_C1));
+  const carried = (name: string, shape: number[]) => g.mul(g.input(`${name}.in`, shape), decay_C1);
+  const sum = g.add(carried('sum', [chunk, 1]), sumOfMany(g, e_CS));
+  if (mode === 'loss') return finishGraph(g, { max: max_C1, sum });
+  return finishGraph(g, {
+    max: max_C1,
+    sum,
+    acc: g.add(carried('acc', [chunk, width]), g.matMul(e_CS, head_SD)),
+  });
+}
+
+/**
+ * The end of {@link headGraph} once all slices are done, with its outputs. Inputs as there, but in place of `head` what the slices left, and
+ * `target.rows` [C, D], the rows of the head that belong to the targets.
+ */
+export function headEndGraph({ tokens, config, chunk }: HeadShape, mode: Exclude<SliceMode, 'logits'>): Graph {
+  const { hiddenSize: width } = config;
+  const g = createBuilder();
+  const position_C = g.input('position', [chunk], 'i32');
+  const picked_CD = g.gather(g.input('x', [tokens, width]), position_C);
+  const h_CD = finalNorm(g, config, picked_CD);
+  const max_C1 = g.input('max', [chunk, 1]);
+  const sum_C1 = g.input('sum', [chunk, 1]);
+  const targetRow_CD = g.input('target.rows', [chunk, width]);
+  const targetLogit_C1 = g.reduceSum(g.mul(h_CD, targetRow_CD), [-1]);
+  const nll = g.sub(g.add(g.log(sum_C1), max_C1), targetLogit_C1);
+  if (mode === 'loss') return finishGraph(g, { nll });
+  const weight_C1 = g.input('weight', [chunk, 1]);
+  const soft_CD = g.mul(g.input('acc', [chunk, width]), g.div(weight_C1, sum_C1));
+  const [dPicked] = backward(g, [[h_CD, g.sub(soft_CD, g.mul(targetRow_CD, weight_C1))]], [picked_CD]);
+  return finishGraph(g, { nll, dx: g.scatterAdd(g.input('dx.in', [tokens, width]), position_C, dPicked!) });
+}
+
+/** Bytes of a slice of the vocabulary's weights in float32, at most. */
+const SLICE_BYTES = 24 * 2 ** 20;
+
+/**
+ * Rows of each slice of a head [V, D]: one where all of it is small. Slices are whole strips, and of one size where the vocabulary can be
+ * divided so, since each size is a program.
+ */
+export function headSlices(vocab: number, width: number, bytes: number = SLICE_BYTES): number[] {
+  const least = Math.ceil((4 * vocab * width) / bytes);
+  if (least <= 1) return [vocab];
+  const rowsOf = (count: number) => Math.ceil(vocab / count / STRIP) * STRIP;
+  const counts = Array.from({ length: least }, (_, i) => least + i);
+  const rows = rowsOf(counts.find((count) => vocab % rowsOf(count) === 0) ?? least);
+  const slices: number[] = [];
+  for (let left = vocab; left > 0; left -= rows) slices.push(Math.min(rows, left));
+  return slices;
+}
+
 /** Bytes of logits that one chunk may have: below the 32 MiB up to which the engine's process keeps freed blocks. */
 const LOGIT_BYTES = 31 * 2 ** 20;
 const UNIT = 32;

@@ -52,7 +52,7 @@ export async function answerSamples(
   const stopIds = new Set(net.config.eosIds);
   if (tokenizer.eosId !== undefined) stopIds.add(tokenizer.eosId);
   if (format === 'chat' && template !== undefined) stopIds.add(endOfTurn(template, tokenizer).id);
-  const base = { config: net.config, outer: net.outer, layers: net.layers };
+  const base = { config: net.config, isAtRest: net.isAtRest, outer: net.outer, layers: net.layers };
   const session = { engine: net.engine, base, adapter: spec === undefined ? undefined : { spec, layers: net.layers } };
   const answers = prompts.map(({ text }) => ({ prompt: text, text: '' }));
   const ids = prompts.map((prompt) => prompt.ids);

@@ -1,8 +1,9 @@
 import type { MicroBatch } from '../data/index.ts';
 import type { Handle } from '../engine/index.ts';
 import { TunesmithError } from '../errors/index.ts';
-import { type MicroStep, microStep, type Network, readLosses, sumInto, trainedNames, trainedOuter } from './network.ts';
+import { type MicroStep, microStep, type Network, readLosses, trainedNames, trainedOuter } from './network.ts';
 import { type GroupState, initialGroupState, type OptimizerOptions, squares, updateGroup } from './optimisers/index.ts';
+import { sumInto } from './programs.ts';
 
 type Handles = Record<string, Handle>;
 

@@ -1,0 +1,220 @@
+// Shape legend: N tokens, D model width, V vocabulary, S rows of a slice of it, C positions of one chunk
+import type { MicroBatch } from '../data/index.ts';
+import type { Engine, Handle } from '../engine/index.ts';
+import { createBuilder, finishGraph } from '../graph/index.ts';
+import { outerTensors } from '../model/architectures.ts';
+import type { ModelConfig } from '../model/config.ts';
+import { f32, i32 } from '../tensor/tensor.ts';
+import {
+  type HeadMode,
+  headChunks,
+  headEndGraph,
+  headGraph,
+  headSliceGraph,
+  headSlices,
+  headStartGraph,
+  type SliceMode,
+} from './head.ts';
+import { cached, type ProgramCache, sumInto } from './programs.ts';
+
+type Handles = Record<string, Handle>;
+
+/** What came of a head, for each chunk of positions: logits [C, V] or losses [C, 1]. One of the two is empty. */
+export interface HeadResult {
+  readonly nll: Handle[];
+  readonly logits: Handle[];
+  readonly dx: Handle | undefined;
+  /** Gradients of what trains outside the layers, by name. */
+  readonly weights: Handles;
+}
+
+/** What the head needs of the network that it belongs to. */
+export interface HeadPlace extends ProgramCache {
+  readonly config: ModelConfig;
+  readonly outer: Readonly<Handles>;
+  readonly slices: Map<Handle, readonly Handle[]>;
+}
+
+/** Runs the head over the positions with loss: slice by slice of the vocabulary, unless it is small or trains. */
+export function vocabularyHead(place: HeadPlace, batch: MicroBatch, x: Handle, mode: HeadMode): HeadResult {
+  const { vocabSize, hiddenSize } = place.config;
+  if (mode === 'gradient-and-weights') return wholeHead(place, batch, x, mode);
+  const slices = headSlices(vocabSize, hiddenSize);
+  if (slices.length === 1) return wholeHead(place, batch, x, mode);
+  return slicedHead(place, batch, x, mode, slices);
+}
+
+function wholeHead(place: HeadPlace, batch: MicroBatch, x: Handle, mode: HeadMode): HeadResult {
+  const { engine, config, outer } = place;
+  const tokens = batch.ids.length;
+  const nll: Handle[] = [];
+  const logits: Handle[] = [];
+  let dx = mode === 'loss' || mode === 'logits' ? undefined : zeroGradient(place, tokens);
+  let weights: Handles | undefined;
+  let from = 0;
+  for (const chunk of headChunks(batch.lossTokens, config.vocabSize)) {
+    const shape = { tokens, config, chunk };
+    const program = cached(place, `head|${mode}|${tokens}|${chunk}`, () => headGraph(shape, mode));
+    const inputs = chunkInputs(engine, batch, from, chunk);
+    const out = engine.run(program, { ...outer, ...inputs, x, ...(dx === undefined ? {} : { 'dx.in': dx }) });
+    engine.release(...Object.values(inputs));
+    if (mode === 'logits') logits.push(out.logits!);
+    else nll.push(out.nll!);
+    if (dx !== undefined) {
+      engine.release(dx);
+      dx = out.dx!;
+    }
+    if (mode === 'gradient-and-weights') {
+      const trained = outerTensors(config).filter(({ name }) => name.startsWith('norm'));
+      const part = Object.fromEntries(
+        [...trained.map(({ name }) => name), 'head'].map((name) => [name, out[`d.${name}`]!]),
+      );
+      weights = weights === undefined ? part : sumInto(place, 'head-gradients', weights, part);
+    }
+    from += chunk;
+  }
+  return { nll, logits, dx, weights: weights ?? {} };
+}
+
+function zeroGradient({ engine, config }: HeadPlace, tokens: number): Handle {
+  return engine.upload(f32(new Float32Array(tokens * config.hiddenSize), [tokens, config.hiddenSize]));
+}
+
+function chunkInputs(engine: Engine, batch: MicroBatch, from: number, chunk: number): Handles {
+  const weight = new Float32Array(chunk).fill(1, 0, Math.min(chunk, batch.lossTokens - from));
+  return {
+    position: engine.upload(i32(padded(batch.lossPositions, from, chunk), [chunk])),
+    target: engine.upload(i32(padded(batch.lossTargets, from, chunk), [chunk])),
+    weight: engine.upload(f32(weight, [chunk, 1])),
+  };
+}
+
+function padded(all: Int32Array, from: number, count: number): Int32Array {
+  const part = new Int32Array(count);
+  part.set(all.subarray(from, from + count));
+  return part;
+}
+
+/** A chunk of positions on its way through the slices. */
+interface Chunk {
+  readonly from: number;
+  readonly size: number;
+  /** `position`, `target`, `weight` and `h`. */
+  readonly inputs: Handles;
+  /** What is known after the slices so far: `max`, `sum`, `acc`. */
+  known: Handles;
+  readonly logits: Handle[];
+}
+
+/** Each slice is taken through all chunks before the next, so that it is widened once. */
+function slicedHead(
+  place: HeadPlace,
+  batch: MicroBatch,
+  x: Handle,
+  mode: SliceMode,
+  slices: readonly number[],
+): HeadResult {
+  const { engine, config } = place;
+  const width = mode === 'logits' ? config.vocabSize : Math.max(...slices);
+  const chunks = startChunks(place, batch, x, headChunks(batch.lossTokens, width), mode);
+  for (const head of headViews(place, slices)) {
+    for (const chunk of chunks) {
+      const shape = { chunk: chunk.size, rows: head.shape[0]!, width: config.hiddenSize };
+      const key = `head-slice|${mode}|${chunk.size}|${shape.rows}`;
+      const program = cached(place, key, () => headSliceGraph(shape, mode));
+      const before = Object.fromEntries(Object.entries(chunk.known).map(([name, handle]) => [`${name}.in`, handle]));
+      const out = engine.run(program, { h: chunk.inputs.h!, head, ...before });
+      if (mode === 'logits') chunk.logits.push(out.logits!);
+      else {
+        engine.release(...Object.values(chunk.known));
+        chunk.known = out;
+      }
+    }
+  }
+  return mode === 'logits'
+    ? { nll: [], logits: chunks.map((chunk) => joinLogits(place, chunk)), dx: undefined, weights: {} }
+    : endChunks(place, batch, x, mode, chunks);
+}
+
+/** The slices of the head, which share its memory. */
+function headViews({ engine, outer, slices }: HeadPlace, sizes: readonly number[]): readonly Handle[] {
+  const head = outer.head!;
+  const known = slices.get(head);
+  if (known !== undefined) return known;
+  let from = 0;
+  const views = sizes.map((rows) => {
+    const view = engine.upload({ viewOf: head, from, shape: [rows, head.shape[1]!] });
+    from += rows;
+    return view;
+  });
+  slices.set(head, views);
+  return views;
+}
+
+/** Below every logit, and finite: what is known before the first slice has no weight. */
+const LOWEST = -1e30;
+
+function startChunks(
+  place: HeadPlace,
+  batch: MicroBatch,
+  x: Handle,
+  sizes: readonly number[],
+  mode: SliceMode,
+): Chunk[] {
+  const { engine, config, outer } = place;
+  const tokens = batch.ids.length;
+  const zeros = (shape: readonly [number, number]) => engine.upload(f32(new Float32Array(shape[0] * shape[1]), shape));
+  let from = 0;
+  return sizes.map((size) => {
+    const shape = { tokens, config, chunk: size };
+    const inputs = chunkInputs(engine, batch, from, size);
+    const program = cached(place, `head-start|${tokens}|${size}`, () => headStartGraph(shape));
+    const { h } = engine.run(program, { ...outer, ...inputs, x });
+    const known: Handles = {};
+    if (mode !== 'logits') {
+      known.max = engine.upload(f32(new Float32Array(size).fill(LOWEST), [size, 1]));
+      known.sum = zeros([size, 1]);
+    }
+    if (mode === 'gradient') known.acc = zeros([size, config.hiddenSize]);
+    const chunk: Chunk = { from, size, inputs: { ...inputs, h: h! }, known, logits: [] };
+    from += size;
+    return chunk;
+  });
+}
+
+function endChunks(
+  place: HeadPlace,
+  batch: MicroBatch,
+  x: Handle,
+  mode: Exclude<SliceMode, 'logits'>,
+  chunks: readonly Chunk[],
+): HeadResult {
+  const { engine, config, outer } = place;
+  const tokens = batch.ids.length;
+  const nll: Handle[] = [];
+  let dx = mode === 'loss' ? undefined : zeroGradient(place, tokens);
+  for (const { from, size, inputs, known } of chunks) {
+    const index = padded(batch.lossTargets, from, size);
+    const rows = engine.upload({ rowsOf: outer.head!, index, shape: [size, config.hiddenSize] });
+    const shape = { tokens, config, chunk: size };
+    const program = cached(place, `head-end|${mode}|${tokens}|${size}`, () => headEndGraph(shape, mode));
+    const before = dx === undefined ? {} : { 'dx.in': dx };
+    const out = engine.run(program, { ...outer, ...inputs, ...known, ...before, x, 'target.rows': rows });
+    engine.release(rows, ...Object.values({ ...inputs, ...known, ...before }));
+    nll.push(out.nll!);
+    dx = out.dx;
+  }
+  return { nll, logits: [], dx, weights: {} };
+}
+
+function joinLogits(place: HeadPlace, { size, inputs, logits }: Chunk): Handle {
+  const { engine } = place;
+  const program = cached(place, `head-join|${size}`, () => {
+    const g = createBuilder();
+    const parts = logits.map(({ shape }, i) => g.input(`logits.${i}`, shape));
+    return finishGraph(g, { logits: g.concat(parts, 1) });
+  });
+  const { logits: joined } = engine.run(program, Object.fromEntries(logits.map((part, i) => [`logits.${i}`, part])));
+  engine.release(...logits, ...Object.values(inputs));
+  return joined!;
+}

@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
 import { TunesmithError } from '../errors/index.ts';
 import type { CachedModel, PullEvent } from '../io/cache.ts';
+import { BASE_WEIGHTS } from '../model/base-forms.ts';
 import { locateModel, type Pull } from '../registry/locate.ts';
 import type { ModelReference, Places } from '../registry/models.ts';
 import { pullMissing } from '../registry/pull.ts';
@@ -24,6 +25,11 @@ export const modelOptions = {
   adapter: { type: 'string', value: 'DIR', description: 'a PEFT adapter folder made elsewhere' },
   device: { type: 'string', choices: ['auto', 'cpu', 'webgpu'], description: 'what computes', default: 'auto' },
   threads: { type: 'integer', value: 'N', description: 'threads of the CPU engine (default: all cores)' },
+  'base-weights': {
+    type: 'string',
+    choices: BASE_WEIGHTS,
+    description: 'frozen weights in memory: f32, as they lie in the file, or rounded (default: as trained, else f32)',
+  },
   offline: offlineOption,
 } as const satisfies OptionSpecs;
 
@@ -33,6 +39,7 @@ export interface ModelFlags {
   readonly adapter?: string | undefined;
   readonly device?: string | undefined;
   readonly threads?: number | undefined;
+  readonly 'base-weights'?: string | undefined;
 }
 
 /** Bytes of a file below which its progress is not shown. */
@@ -61,12 +68,14 @@ export async function requestModel(name: string, flags: ModelFlags, context: Con
   const device = flags.device === 'cpu' || flags.device === 'webgpu' ? flags.device : 'auto';
   const compute = { device, ...(flags.threads === undefined ? {} : { threads: flags.threads }) } as const;
   const located = await locateModel(name, placesOf(context), pulling(context));
-  if (located.run === undefined) return { ...located, adapter: flags.adapter, compute };
+  const baseWeights = BASE_WEIGHTS.find((name) => name === flags['base-weights']);
+  const own = { compute, baseWeights };
+  if (located.run === undefined) return { ...located, adapter: flags.adapter, ...own };
   if (flags.adapter !== undefined) {
     const message = `run ${basename(located.run)} brings its own adapter, so --adapter has no place beside it.`;
     throw new TunesmithError('CLI_OPTION_CONFLICT', { message });
   }
-  return { ...located, compute };
+  return { ...located, ...own };
 }
 
 /** Fetches what is missing, after saying its size and licence. */

@@ -14,7 +14,7 @@ import { sha256, sha256File } from '../io/index.ts';
 import { type BaseHandles, uploadBase } from '../model/base.ts';
 import { baseHash, type ModelSource } from '../model/source.ts';
 import { endOfTurn } from '../text/index.ts';
-import { type OpenedText, openEngine, openTextOf, tokenizerOf } from './open.ts';
+import { type OpenedText, openEngine, openTextOf, restOf, tokenizerOf } from './open.ts';
 import { loadQuestions, promptIds } from './questions.ts';
 import type { GenerateEvent, ModelIdentity, ModelRequest, ModelSession, Prompt, Sampling } from './types.ts';
 
@@ -31,7 +31,7 @@ export async function openModel(model: ModelRequest): Promise<ModelSession> {
   const eos = tokenizer.eosId === undefined ? [] : [tokenizer.eosId];
   const stopIds = [...ends, ...opened.source.config.eosIds, ...eos];
   const { engine, adapter } = await openEngine(model, opened.source);
-  const baseIn = baseLoader(engine, opened.source);
+  const baseIn = baseLoader(engine, model, opened.source);
   const keep = cacheKeeper();
   return {
     hasAdapter: adapter !== undefined,
@@ -71,13 +71,16 @@ export async function openModel(model: ModelRequest): Promise<ModelSession> {
 }
 
 /** Loads the base when it is first asked for in a precision. */
-function baseLoader(engine: Engine, { config, tensors }: ModelSource) {
+function baseLoader(engine: Engine, model: ModelRequest, source: ModelSource) {
+  const { config, tensors } = source;
   const loaded = new Map<Sampling['precision'], BaseHandles | StoredBase>();
   return async (precision: Sampling['precision']): Promise<BaseHandles | StoredBase> => {
     const known = loaded.get(precision);
     if (known !== undefined) return known;
-    const load = precision === 'fast' ? openStoredBase : uploadBase;
-    const base = load(engine, config, tensors);
+    const base =
+      precision === 'fast'
+        ? openStoredBase(engine, config, tensors)
+        : uploadBase(engine, config, tensors, restOf(model, source));
     loaded.set(precision, base);
     // Loading is no part of the time that an answer takes.
     await engine.sync();

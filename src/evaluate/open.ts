@@ -4,13 +4,16 @@ import type { Engine, Handle } from '../engine/index.ts';
 import { TunesmithError } from '../errors/index.ts';
 import { type AdapterHandles, uploadAdapter } from '../model/adapter-handles.ts';
 import { type BaseHandles, uploadBase } from '../model/base.ts';
+import type { BaseWeights } from '../model/base-forms.ts';
+import { withBaseWeights } from '../model/base-weights.ts';
 import { type AdapterTask, openPeft } from '../model/peft.ts';
 import { baseHash, type ModelSource, openModelSource } from '../model/source.ts';
 import { openText, specialTexts, type TextTools, type Tokenizer } from '../text/index.ts';
+import { fitsWidened } from '../train/base-choice.ts';
 import { SCORE_TENSOR } from '../train/classify/head.ts';
 import { rolesOf, systemPrompt } from '../train/dataset.ts';
 import { chooseFormat, type TextSetup } from '../train/rows.ts';
-import { normalisedData, readFrozen, requireSameBase } from '../train/run.ts';
+import { baseWeightsOf, normalisedData, readFrozen, requireSameBase } from '../train/run.ts';
 import { openDevice } from './device.ts';
 import type { ModelRequest, RowReading } from './types.ts';
 
@@ -25,13 +28,9 @@ export interface OpenedText {
 }
 
 /** Opens headers, tokenizer and chat template; a run brings the format, clock, system prompt, roles and allowances that it was trained with. */
-export function openTextOf(
-  model: ModelRequest,
-  reading: RowReading = {},
-  task: AdapterTask = 'CAUSAL_LM',
-): OpenedText {
-  const source = openModelSource(model.path, task);
+export function openTextOf(model: ModelRequest, reading: RowReading = {}, task: AdapterTask = 'CAUSAL_LM'): OpenedText {
   const frozen = model.run === undefined ? undefined : readFrozen(model.run);
+  const source = withBaseWeights(openModelSource(model.path, task), baseWeights(model));
   const clock = frozen === undefined ? new Date() : new Date(frozen.facts.text.clock);
   const tools: Partial<TextTools> = source.text === undefined ? {} : openText(source.text, { now: clock });
   const data = frozen === undefined ? undefined : normalisedData(frozen.config);
@@ -45,6 +44,26 @@ export function openTextOf(
   };
   const roles = [...(data?.role ?? []), ...(reading.roles ?? [])];
   return { source, text, system: data === undefined ? undefined : systemPrompt(data), roles };
+}
+
+/** The base that a run was trained on, or what is asked for. @throws BASE_WEIGHTS where the two are not the same model */
+function baseWeights({ run, baseWeights: asked }: ModelRequest): BaseWeights {
+  const trained = run === undefined ? undefined : baseWeightsOf(readFrozen(run).config);
+  if (asked === undefined || trained === undefined) return asked ?? trained ?? 'f32';
+  const roundingOf = (weights: BaseWeights) => (weights === 'nf4' || weights === 'int8' ? weights : 'none');
+  if (roundingOf(asked) === roundingOf(trained)) return asked;
+  throw new TunesmithError('BASE_WEIGHTS', {
+    file: run,
+    message: `was trained over ${trained} weights, which ${asked} are not.`,
+    fix: 'leave --base-weights out',
+  });
+}
+
+/** How the base lies in memory: as is asked for; that of a run in float32 where it fits, which is faster and gives the same numbers. */
+export function restOf(model: ModelRequest, source: ModelSource): BaseWeights {
+  const weights = baseWeights(model);
+  if (model.baseWeights !== undefined || weights === 'f32') return weights;
+  return fitsWidened(source, process.availableMemory()) ? 'f32' : weights;
 }
 
 /** The tokenizer of a model. @throws TOKENIZER_MISSING */
@@ -94,7 +113,7 @@ export async function openWeights(
   task: AdapterTask = 'CAUSAL_LM',
 ): Promise<OpenedWeights> {
   const opened = await openEngine(model, source, task);
-  return { ...opened, base: uploadBase(opened.engine, source.config, source.tensors) };
+  return { ...opened, base: uploadBase(opened.engine, source.config, source.tensors, restOf(model, source)) };
 }
 
 /** Starts the engine and loads the adapter; the base is loaded in the precision that is asked for. @throws ADAPTER_MISMATCH, ADAPTER_CONFIG, DEVICE_UNAVAILABLE */
@@ -108,7 +127,7 @@ export async function openEngine(
   const device = model.compute?.device === 'webgpu' ? 'webgpu' : 'cpu';
   const engine = await openDevice(device, model.compute?.threads ?? availableParallelism());
   try {
-    const adapter = peft && uploadAdapter(engine, source.config, peft.spec, peft.tensors);
+    const adapter = peft && uploadAdapter(engine, source, peft);
     const head = task === 'SEQ_CLS' ? (peft?.score ?? source.tensors.get(SCORE_TENSOR)) : undefined;
     return { engine, adapter, score: head && engine.upload({ stored: [head], shape: head.shape }) };
   } catch (error) {

@@ -1,3 +1,4 @@
+import type { BaseWeights } from '../model/base-forms.ts';
 import type { Message, Tool } from '../text/index.ts';
 import type { RunConfig } from '../train/config.ts';
 
@@ -15,6 +16,8 @@ export interface ModelRequest {
     readonly device?: RunConfig['compute']['device'];
     readonly threads?: number;
   };
+  /** How the base lies in memory; default: that of the run, or f32. */
+  readonly baseWeights?: BaseWeights | undefined;
 }
 
 /** Something to answer or to continue. */

@@ -2,17 +2,10 @@ import { TunesmithError } from '../errors/index.ts';
 import { type Rounding, restBytes, type StoredTensor, type StoredType } from '../io/index.ts';
 import { sizeOf } from '../tensor/tensor.ts';
 import { linearModules, outerTensors } from './architectures.ts';
+import type { BaseWeights } from './base-forms.ts';
 import type { ModelConfig } from './config.ts';
 import { layerTensor } from './names.ts';
 import type { ModelSource } from './source.ts';
-
-/**
- * How the weights of a base model lie in memory: widened to float32; as they lie in their file; or the matrices of the layers rounded to 4 bits (NF4,
- * Dettmers et al. 2023, arXiv:2305.14314) or 8 bits in blocks of 64, and all else as in the file.
- */
-export const BASE_WEIGHTS = ['f32', 'as-stored', 'nf4', 'int8'] as const;
-/** One of {@link BASE_WEIGHTS}. */
-export type BaseWeights = (typeof BASE_WEIGHTS)[number];
 
 /** Types whose values lie one by one. */
 const PLAIN: readonly StoredType[] = ['F32', 'F16', 'BF16'];

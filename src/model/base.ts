@@ -1,7 +1,8 @@
 import type { Engine, Handle } from '../engine/index.ts';
 import type { StoredTensor } from '../io/index.ts';
 import { layerVectors, linearModules, outerTensors } from './architectures.ts';
-import { type BaseWeights, restingMatrices } from './base-weights.ts';
+import type { BaseWeights } from './base-forms.ts';
+import { restingMatrices } from './base-weights.ts';
 import type { ModelConfig } from './config.ts';
 import { layerTensor } from './names.ts';
 

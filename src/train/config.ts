@@ -1,23 +1,88 @@
 import { z } from 'zod';
+import { BASE_WEIGHTS } from '../model/base-forms.ts';
+
+const Pattern = z.union([
+  z.string().regex(/^[^=]+=\d+(\.\d+)?(,[^=]+=\d+(\.\d+)?)*$/, 'must be MODULE=N,... such as q_proj=8,down_proj=32'),
+  z.record(z.string(), z.number().positive()),
+]);
+
+/** Where an adapter goes. */
+const place = {
+  targets: z
+    .union([z.string(), z.array(z.string()).min(1)])
+    .default('all-linear')
+    .describe(
+      'all-linear, attention, mlp, module names (q_proj,v_proj), or a regular expression over full module names; ia3: k_proj,v_proj,down_proj',
+    ),
+  layers: z
+    .string()
+    .optional()
+    .describe('layers that get an adapter, or with full train, such as 0-3,10, last:8 or every:2 (default: all)'),
+  modulesToSave: z
+    .array(z.string())
+    .default([])
+    .describe('modules that train in full beside the adapter, such as embed_tokens,lm_head,norm'),
+};
+
+const dropout = z.number().min(0).lt(1).default(0).describe('share of an adapter input that is dropped in training');
+
+/** What LoRA and DoRA have in common. */
+const lowRank = {
+  rank: z.int().min(1).default(16).describe('rank of the update BA; vera: of its projections, 256'),
+  alpha: z.number().positive().default(32).describe('the update is scaled by alpha / rank'),
+  rsLora: z.boolean().default(false).describe('scale by alpha / sqrt(rank), for high ranks'),
+  rankPattern: Pattern.optional().describe('ranks of single modules, such as down_proj=32'),
+  alphaPattern: Pattern.optional().describe('alphas of single modules, such as down_proj=64'),
+  dropout,
+};
 
 /** LoRA (Hu et al. 2021, arXiv:2106.09685): W x + alpha / rank * B A x. */
 export const LoraWeights = z.strictObject({
   kind: z.literal('lora'),
-  rank: z.int().min(1).default(16).describe('rank of the update BA'),
-  alpha: z.number().positive().default(32).describe('the update is scaled by alpha / rank'),
-  dropout: z.number().min(0).lt(1).default(0).describe('share of an adapter input that is dropped in training'),
-  targets: z
-    .union([z.string(), z.array(z.string()).min(1)])
-    .default('all-linear')
-    .describe('all-linear, module names (q_proj,v_proj), or a regular expression over full module names'),
-  layers: z.string().optional().describe('layers that get an adapter, such as 0-3,10 or last:8 (default: all)'),
+  ...lowRank,
+  init: z
+    .enum(['default', 'pissa', 'olora'])
+    .default('default')
+    .describe('what A and B begin as: random and zero, or the leading directions of the base weights'),
+  ...place,
 });
 
-/** Every weight of the model trains. */
-export const FullWeights = z.strictObject({ kind: z.literal('full') });
+/** DoRA (Liu et al. 2024, arXiv:2402.09353): LoRA with a trained length for each row of the weights. */
+export const DoraWeights = z.strictObject({ kind: z.literal('dora'), ...lowRank, ...place });
+
+/** VeRA (Kopiczko et al. 2024, arXiv:2310.11454): vectors between frozen random projections. */
+export const VeraWeights = z.strictObject({
+  kind: z.literal('vera'),
+  rank: z.int().min(1).default(256).describe('rank of the random projections'),
+  dInitial: z.number().default(0.1).describe('what the inner vector begins as'),
+  dropout,
+  ...place,
+});
+
+/** (IA)^3 (Liu et al. 2022, arXiv:2205.05638): vectors that scale what modules put out, or what goes into them. */
+export const Ia3Weights = z.strictObject({
+  kind: z.literal('ia3'),
+  ...place,
+  targets: z.union([z.string(), z.array(z.string()).min(1)]).default('k_proj,v_proj,down_proj'),
+  feedforward: z
+    .union([z.string(), z.array(z.string())])
+    .default('down_proj')
+    .describe('targets whose input is scaled, not their output'),
+});
+
+/** Every weight of the model trains, or all but some. */
+export const FullWeights = z.strictObject({
+  kind: z.literal('full'),
+  layers: place.layers,
+  freeze: z
+    .array(z.enum(['embed', 'head', 'norms']))
+    .default([])
+    .describe('what stays as it is: embed,head,norms'),
+});
+export type FullWeights = z.infer<typeof FullWeights>;
 
 /** What trains. */
-export const Weights = z.discriminatedUnion('kind', [LoraWeights, FullWeights]);
+export const Weights = z.discriminatedUnion('kind', [LoraWeights, DoraWeights, VeraWeights, Ia3Weights, FullWeights]);
 export type Weights = z.infer<typeof Weights>;
 
 /** Labels for rows of text or messages. */
@@ -152,6 +217,12 @@ export const ComputeConfig = z.strictObject({
     .string()
     .optional()
     .describe('memory budget such as 3GB, decides what the forward pass keeps (default: what is free)'),
+  baseWeights: z
+    .enum(['auto', ...BASE_WEIGHTS])
+    .default('auto')
+    .describe(
+      'frozen weights in memory: widened to f32, as they lie in the file, or rounded to 4 (nf4) or 8 bits (int8)',
+    ),
 });
 export type ComputeConfig = z.infer<typeof ComputeConfig>;
 

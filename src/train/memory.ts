@@ -11,19 +11,19 @@ import {
   segmentPrograms,
 } from '../graph/index.ts';
 import type { AdapterSpec } from '../model/adapter.ts';
+import { type AdaptedModules, adaptedLinear } from '../model/adapters/index.ts';
 import { decoderLayer, linearModules } from '../model/architectures.ts';
 import type { Layout } from '../model/attention.ts';
-import { layerWeightNames } from '../model/base.ts';
-import { type LoraModule, loraLinear } from '../model/lora.ts';
-import { adapterTensors } from '../model/peft.ts';
+import { baseLinear } from '../model/linear.ts';
 import type { ModelSource } from '../model/source.ts';
-import { expectedTensors, parameterCount } from '../model/weights.ts';
+import { parameterCount } from '../model/weights.ts';
 import { sizeOf } from '../tensor/tensor.ts';
 import type { RunConfig } from './config.ts';
 import type { Dataset } from './dataset.ts';
 import { optimizerOptions } from './freeze.ts';
 import { type HeadMode, headChunks, headGraph } from './head.ts';
 import { optimizerBytes } from './optimisers/index.ts';
+import { firstTrained, gradientMode, type Trained, trainedBy, trainedShapes } from './trained.ts';
 
 /** What trains on what; the memory of a step depends on nothing else but the layout of its micro-batch. */
 export interface Trainee {
@@ -48,25 +48,27 @@ const NODE_BYTES = 6_000;
  */
 export function stepBytes(trainee: Trainee, layout: Layout, keep: Keep, layouts = 1): number {
   const { config: model } = trainee.source;
-  const { segment, wanted } = layerOf(trainee, layout);
+  const trained = trainedOf(trainee);
+  const { segment, wanted } = layerOf(trainee, trained, layout);
   const { forward, backward } = segmentPrograms(segment, wanted, keep);
+  const layers = model.layers - firstTrained(trained);
   const kept = Object.values(outputTypes(forward)).reduce((n, type) => n + 4 * sizeOf(type.shape), 0);
-  const mode = trainee.spec === undefined ? 'gradient-and-weights' : 'gradient';
+  const mode = gradientMode(trained, model.tiedEmbeddings && trainee.spec?.tie !== 'cut');
   const working = Math.max(REORDERED * liveBytes(backward), headBytes(trainee, layout.tokens, mode));
   return (
     PROCESS_BYTES +
     stateBytes(trainee) +
     Math.min(SESSION_CAP.bytes, programBytes(forward, layouts) + programBytes(backward, layouts)) +
     // Buffers of one shape wait in the engine while a micro-batch of another is computed; most are smaller than the largest.
-    Math.min(POOL_BYTES, ((layouts - 1) * model.layers * kept) / 2) +
-    BUFFERS * model.layers * kept +
+    Math.min(POOL_BYTES, ((layouts - 1) * layers * kept) / 2) +
+    BUFFERS * layers * kept +
     working
   );
 }
 
 /** Bytes that an evaluation needs at its peak: nothing is kept, and the optimiser's state stays where it is. */
 export function evaluationBytes(trainee: Trainee, layout: Layout): number {
-  const forward = forwardProgram(layerOf(trainee, layout).segment);
+  const forward = forwardProgram(layerOf(trainee, trainedOf(trainee), layout).segment);
   const working = Math.max(REORDERED * liveBytes(forward), headBytes(trainee, layout.tokens, 'loss'));
   return PROCESS_BYTES + stateBytes(trainee) + programBytes(forward, 1) + working;
 }
@@ -75,11 +77,12 @@ export function evaluationBytes(trainee: Trainee, layout: Layout): number {
  * Weights; of what trains the optimiser's state, the sum of the gradients and those of the micro-batch at hand; what a checkpoint reads of weights
  * and state.
  */
-function stateBytes({ config, source: { config: model }, spec }: Trainee): number {
-  const shapes = spec === undefined ? new Map(expectedTensors(model)) : adapterTensors(model, spec);
-  const trained = [...shapes.values()].reduce((n, shape) => n + sizeOf(shape), 0);
-  const state = optimizerBytes(shapes.values(), optimizerOptions(config.train).constants);
-  const base = spec === undefined ? 0 : parameterCount(model);
+function stateBytes(trainee: Trainee): number {
+  const { config, source, spec } = trainee;
+  const shapes = trainedShapes(source.config, trainedOf(trainee), spec);
+  const trained = shapes.reduce((n, shape) => n + sizeOf(shape), 0);
+  const state = optimizerBytes(shapes, optimizerOptions(config.train).constants);
+  const base = parameterCount(source.config) - (spec === undefined ? trained : 0);
   return 4 * base + 4 * trained * (1 + 2 + 1) + 2 * state;
 }
 
@@ -100,24 +103,29 @@ function headBytes({ config: { method }, source: { config: model } }: Trainee, t
 }
 
 /** One trained decoder layer, and the names of its inputs whose gradients are wanted. */
-function layerOf({ source, spec }: Trainee, layout: Layout): { readonly segment: Segment; readonly wanted: string[] } {
+function layerOf(
+  { source, spec }: Trainee,
+  trained: Trained,
+  layout: Layout,
+): { readonly segment: Segment; readonly wanted: string[] } {
   const { config: model } = source;
-  const first = spec?.modules.findIndex((m) => m.size > 0) ?? 0;
+  const first = trained.layers.findIndex((names) => names.length > 0);
   const layer = Math.max(0, first);
-  const adapted = spec?.modules[layer] ?? new Map<string, LoraModule>();
+  const adapted: AdaptedModules = spec?.modules[layer] ?? new Map();
+  const modules = linearModules(model, layer);
   const dropout = (spec?.dropout ?? 0) > 0;
   const segment: Segment = (g) =>
     decoderLayer(g, g.input('x', [layout.tokens, model.hiddenSize]), {
       config: model,
       layer,
       layout,
-      linear: loraLinear(g, linearModules(model, layer), { adapted, dropout }),
+      linear: adaptedLinear(g, modules, { adapted, dropout, base: baseLinear(g, modules) }),
     });
-  const trained =
-    spec === undefined
-      ? layerWeightNames(model, layer)
-      : [...adapted.keys()].flatMap((m) => [`${m}.lora_A.weight`, `${m}.lora_B.weight`]);
-  return { segment, wanted: ['x', ...trained] };
+  return { segment, wanted: ['x', ...(trained.layers[layer] ?? [])] };
+}
+
+function trainedOf({ config, source, spec }: Trainee): Trained {
+  return trainedBy(source.config, spec, config.weights);
 }
 
 /** `3GB`, `500 MB`, `1.5GiB` in bytes; undefined for anything else. */
@@ -257,7 +265,8 @@ function requireEvaluation(trainee: Trainee, dataset: Pick<Dataset, 'select' | '
   });
 }
 
-function budgetOf({ compute }: RunConfig, available: number): number {
+/** Bytes that a run may use. @throws CLI_OPTION_VALUE for a --memory that is no size */
+export function budgetOf({ compute }: RunConfig, available: number): number {
   if (compute.memory === undefined) return Math.floor(available * SHARE);
   const bytes = parseBytes(compute.memory);
   if (bytes !== undefined) return bytes;

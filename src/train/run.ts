@@ -4,13 +4,16 @@ import { type Engine, type Handle, openOrt } from '../engine/index.ts';
 import { TunesmithError } from '../errors/index.ts';
 import { fileExists, folderExists, listFolder, readJson } from '../io/index.ts';
 import { version } from '../io/version.ts';
-import { type AdapterSpec, parseLayers, resolveAdapter } from '../model/adapter.ts';
-import { type AdapterHandles, initialAdapter, uploadAdapter } from '../model/adapter-handles.ts';
+import { startedAdapter, uploadAdapter } from '../model/adapter-handles.ts';
 import { uploadBase } from '../model/base.ts';
+import type { BaseWeights } from '../model/base-forms.ts';
+import { withBaseWeights } from '../model/base-weights.ts';
 import { openPeft, type PeftAdapter } from '../model/peft.ts';
 import { baseHash, type ModelSource, openModelSource } from '../model/source.ts';
 import { openText, type TextTools } from '../text/index.ts';
 import type { OnActivity } from './activity.ts';
+import { adapterSpec, requireSameKind, weightsOf } from './adapter-request.ts';
+import { type BaseChoice, chooseBaseWeights } from './base-choice.ts';
 import { newestCheckpoint } from './checkpoint.ts';
 import { type Classes, classWeights } from './classify/classes.ts';
 import { readClassifier } from './classify/file.ts';
@@ -21,13 +24,14 @@ import { type FrozenFacts, type RunContext, START } from './context.ts';
 import { type Dataset, isValidFile, openDataset, systemPrompt } from './dataset.ts';
 import type { TrainEvent } from './events.ts';
 import { executeRun } from './execute.ts';
-import { freeze, requireEffective, requireTaken } from './freeze.ts';
-import { chooseMemory, longestTrainable } from './memory.ts';
+import { type Frozen, freeze, requireEffective, requireTaken } from './freeze.ts';
+import { budgetOf, chooseMemory, longestTrainable } from './memory.ts';
 import { createNetwork } from './network.ts';
 import { makePlan, requireDisk, type TrainPlan } from './plan.ts';
 import { requireExperts } from './router-loss.ts';
 import { chooseFormat, type TextSetup } from './rows.ts';
 import { holdRun } from './run-lock.ts';
+import { trainedBy } from './trained.ts';
 
 /** Where the base model lies. */
 export interface RunBase {
@@ -111,13 +115,18 @@ async function prepare(
   const threads = old?.facts.threads ?? config.compute.threads ?? around.cores;
   const engine = openOrt({ device: 'cpu', threads, optimize: 'on' });
   try {
-    const base = uploadBase(engine, source.config, source.tensors);
-    const adapter = spec === undefined ? undefined : placeAdapter(engine, source, spec, peft, seed);
+    const base = uploadBase(engine, source.config, source.tensors, baseWeightsOf(frozen.config));
+    const adapter =
+      spec &&
+      (peft === undefined
+        ? await startedAdapter(engine, source, spec, seed)
+        : uploadAdapter(engine, source, { ...peft, spec }));
+    const trained = trainedBy(source.config, spec, config.weights);
     const dropout = spec !== undefined && spec.dropout > 0 ? { share: spec.dropout, seed } : undefined;
     const { neftuneAlpha: alpha, routerLoss } = config.train;
     const neftune = alpha === undefined ? undefined : { alpha, seed };
     const classifier = placeClassifier(engine, inputs, config);
-    const options = { weights: config.weights.kind, classifier, keep: memory.keep, dropout, neftune, routerLoss };
+    const options = { trained, classifier, keep: memory.keep, dropout, neftune, routerLoss };
     const net = createNetwork({ engine, base, adapter, ...options });
     const versions = { tunesmith: around.version, node: process.version };
     const warnings = old === undefined ? [] : versionWarnings(old.facts.versions, versions);
@@ -148,16 +157,22 @@ type FrozenRun = ReturnType<typeof readFrozen>;
 type Inputs = Awaited<ReturnType<typeof openInputs>>;
 
 /** Everything that a run reads, checked, before an engine is started. */
-async function openInputs(request: RunRequest, config: RunConfig, old: FrozenRun | undefined, around: Surroundings) {
-  if (config.compute.device === 'webgpu') {
+async function openInputs(request: RunRequest, given: RunConfig, old: FrozenRun | undefined, around: Surroundings) {
+  if (given.compute.device === 'webgpu') {
     throw new TunesmithError('CLI_OPTION_VALUE', {
       message: '--device webgpu does not train yet.',
       fix: 'leave --device out',
     });
   }
-  if (request.kind === 'start') requireTaken(config);
-  if (request.kind === 'start') requireClassifierOptions(config, request.origins);
-  const source = openModelSource(request.base.path);
+  if (request.kind === 'start') requireTaken(given);
+  if (request.kind === 'start') requireClassifierOptions(given, request.origins);
+  const opened = openModelSource(request.base.path);
+  const chosen =
+    old === undefined
+      ? chooseBaseWeights(given, opened, budgetOf(given, around.memoryBytes))
+      : { weights: baseWeightsOf(given), why: undefined };
+  const config: RunConfig = { ...given, compute: { ...given.compute, baseWeights: chosen.weights } };
+  const source = withBaseWeights(opened, chosen.weights);
   if (request.kind === 'start') requireExperts(config.train.routerLoss, source.config);
   const clock = old?.facts.text.clock ?? around.now().toISOString();
   const tools: Partial<TextTools> = source.text === undefined ? {} : openText(source.text, { now: new Date(clock) });
@@ -174,7 +189,7 @@ async function openInputs(request: RunRequest, config: RunConfig, old: FrozenRun
   const length = old === undefined ? {} : { maxLength: old.facts.maxLength };
   const pinned = { ...data, ...length, ...(system === undefined ? {} : { system }) };
   const peft = startAdapter(request, config, source);
-  const spec = config.weights.kind === 'lora' ? adapterSpec(config.weights, peft, source) : undefined;
+  const spec = adapterSpec(config, peft, source.config);
   const trainee = { config, source, spec };
   // A length that is set is held against the rows, which may all be shorter.
   const longest = pinned.maxLength ?? longestTrainable(trainee, around.memoryBytes);
@@ -187,11 +202,22 @@ async function openInputs(request: RunRequest, config: RunConfig, old: FrozenRun
   const memory = old?.facts.memory ?? chooseMemory(trainee, dataset, around.memoryBytes);
   const weights = spec === undefined ? config.weights : weightsOf(spec);
   const stored = withAbsolutePaths({ ...config, weights }, pinned, request.base);
-  const frozen = freeze(stored, source.config, dataset.train.length, memory.targetTokens);
+  const frozen = withChoice(freeze(stored, source.config, dataset.train.length, memory.targetTokens), chosen);
   const path = request.kind === 'resume' ? request.run : runPath(config, source, around.now());
   const sha256 = await baseHash(source);
   requireSameBase(old?.facts.base.sha256 ?? peft?.baseHash, sha256, source.path);
   return { source, clock, text, dataset, peft, spec, memory, frozen, path, sha256 };
+}
+
+/** How the base of a run lies in memory; runs from before there was a choice have float32. */
+export function baseWeightsOf({ compute: { baseWeights = 'f32' } }: Pick<RunConfig, 'compute'>): BaseWeights {
+  return baseWeights === 'auto' ? 'f32' : baseWeights;
+}
+
+/** Tells of an automatic choice with the others. */
+function withChoice(frozen: Frozen, { weights: value, why }: BaseChoice): Frozen {
+  if (why === undefined) return frozen;
+  return { ...frozen, automatic: { 'compute.baseWeights': { value, why }, ...frozen.automatic } };
 }
 
 /** Bits hold for the same versions only. */
@@ -232,10 +258,14 @@ function withAbsolutePaths(config: RunConfig, data: DataConfig, base: RunBase): 
 
 /** The adapter that a run starts from; a resumed one has its own copy, whatever became of the first. */
 function startAdapter(request: RunRequest, config: RunConfig, source: ModelSource): PeftAdapter | undefined {
-  if (config.weights.kind !== 'lora') return undefined;
   const folder = adapterFolder(request, config);
-  const task = config.method.kind === 'classify' ? 'SEQ_CLS' : 'CAUSAL_LM';
-  return folder === undefined ? undefined : openPeft(folder, source.config, task);
+  if (config.weights.kind === 'full' || folder === undefined) return undefined;
+  // Folders do not say that the second half of each factor does not train.
+  const isJoined = request.kind === 'resume' && 'init' in config.weights && config.weights.init !== 'default';
+  const own = isJoined ? adapterSpec(config, undefined, source.config) : undefined;
+  const peft = openPeft(folder, source.config, config.method.kind === 'classify' ? 'SEQ_CLS' : 'CAUSAL_LM', own);
+  if (request.kind === 'start') requireSameKind(peft, request, folder);
+  return peft;
 }
 
 function adapterFolder(request: RunRequest, { initAdapter }: RunConfig): string | undefined {
@@ -274,42 +304,6 @@ function placeClassifier(
 function ownAdapter(run: string): string | undefined {
   const start = join(run, START);
   return newestCheckpoint(run) ?? (folderExists(start) ? start : undefined);
-}
-
-/** An adapter brings its rank, alpha and targets; dropout is a matter of the training. */
-function adapterSpec(
-  weights: Extract<RunConfig['weights'], { kind: 'lora' }>,
-  peft: PeftAdapter | undefined,
-  source: ModelSource,
-): AdapterSpec {
-  const { rank, alpha, dropout, targets, layers } = weights;
-  if (peft !== undefined) return { ...peft.spec, dropout };
-  const chosen = layers === undefined ? undefined : parseLayers(layers, source.config.layers);
-  return resolveAdapter(source.config, { rank, alpha, dropout, targets, layers: chosen });
-}
-
-/** What config.json says of the adapter: what it is, not what the defaults would have made. */
-function weightsOf({ rank, alpha, dropout, targets, layers }: AdapterSpec): RunConfig['weights'] {
-  const chosen = layers === undefined ? {} : { layers: layers.join(',') };
-  return {
-    kind: 'lora',
-    rank,
-    alpha,
-    dropout,
-    targets: typeof targets === 'string' ? targets : [...targets],
-    ...chosen,
-  };
-}
-
-function placeAdapter(
-  engine: Engine,
-  source: ModelSource,
-  spec: AdapterSpec,
-  peft: PeftAdapter | undefined,
-  seed: number,
-): AdapterHandles {
-  if (peft === undefined) return initialAdapter(engine, source.config, spec, seed);
-  return uploadAdapter(engine, source.config, spec, peft.tensors);
 }
 
 /** @throws RUN_EXISTS */

@@ -1,7 +1,7 @@
 /** Our side of `npm run bench -- train`, in a process of its own so that its memory is its own. Arguments: GGUF WORKLOAD THREADS */
 import { readFileSync } from 'node:fs';
 import { openOrt } from '../src/engine/index.ts';
-import { resolveAdapter } from '../src/model/adapter.ts';
+import { loraRequest, resolveAdapter } from '../src/model/adapter.ts';
 import { initialAdapter } from '../src/model/adapter-handles.ts';
 import { uploadBase } from '../src/model/base.ts';
 import { openModelSource } from '../src/model/source.ts';
@@ -16,9 +16,9 @@ const { batches, targetTokens = 384 } = JSON.parse(readFileSync(file, 'utf8')) a
 const source = openModelSource(gguf);
 const engine = openOrt({ device: 'cpu', threads: Number(threads), optimize: 'on' });
 const base = uploadBase(engine, source.config, source.tensors);
-const spec = resolveAdapter(source.config, { rank: 16, alpha: 32, dropout: 0, targets: 'all-linear' });
-const adapter = initialAdapter(engine, source.config, spec, 0);
-const net = createNetwork({ engine, base, adapter, weights: 'lora' });
+const spec = resolveAdapter(source.config, loraRequest({ rank: 16, alpha: 32, targets: 'all-linear' }));
+const adapter = await initialAdapter(engine, source, spec, 0);
+const net = createNetwork({ engine, base, adapter });
 const constants = { name: 'adamw', beta1: 0.9, beta2: 0.999, eps: 1e-8 } as const;
 const optimizer = { constants, weightDecay: 0, loraPlusRatio: 1, seed: 0 };
 const state = initialState(net, optimizer);

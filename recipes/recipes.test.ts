@@ -22,6 +22,6 @@ describe('recipes', () => {
     expect(loss('after')).toBeLessThan(loss('before'));
     expect(stdout).toMatch(/base: .*\n(.*\n)*tuned: /);
     const { config } = openModelSource(toys.model);
-    expect(openPeft(out, config).spec.rank).toBe(16);
+    expect(openPeft(out, config).spec.settings).toMatchObject({ kind: 'lora', rank: 16 });
   });
 });

@@ -63,7 +63,7 @@ export async function openClassifier(model: ModelRequest): Promise<ClassifierSes
     throw noHead(model, labels.length);
   }
   const classifier = { kind, classes: labels.length, score };
-  const net = createNetwork({ engine, base, adapter, weights: 'lora', classifier });
+  const net = createNetwork({ engine, base, adapter, classifier });
   return {
     labels,
     kind,

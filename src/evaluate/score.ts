@@ -27,7 +27,7 @@ export async function* score(
   requireVocabulary(examples, opened.source.config.vocabSize);
   const { engine, base, adapter } = await openWeights(model, opened.source);
   try {
-    const net = createNetwork({ engine, base, adapter, weights: 'lora' });
+    const net = createNetwork({ engine, base, adapter });
     const total = { nll: 0, tokens: 0 };
     let part = { nll: 0, tokens: 0 };
     let row = 0;

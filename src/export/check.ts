@@ -1,5 +1,6 @@
 import { buildMicroBatch, planMicroBatches } from '../data/index.ts';
 import type { Engine, Handle } from '../engine/index.ts';
+import { generate } from '../generate/index.ts';
 import { readStoredRows } from '../io/read-stored.ts';
 import type { StoredTensor } from '../io/stored.ts';
 import { type AdapterHandles, uploadAdapter } from '../model/adapter-handles.ts';
@@ -9,21 +10,49 @@ import type { ModelSource } from '../model/source.ts';
 import { f32, sizeOf } from '../tensor/tensor.ts';
 import type { Example } from '../text/index.ts';
 import { createNetwork, forwardLogits } from '../train/network.ts';
+import { ANSWER_TOKENS, answered } from './golden.ts';
 import type { MergedModel } from './merge.ts';
 
 /** Logits of golden prompts, a matrix [positions, vocab] for each micro-batch. */
 export type Logits = readonly Float32Array[];
 
-/** Logits of a model as it is stored, with or without an adapter. Its weights are released again. */
-export async function storedLogits(
+/** What the model that was trained answers, and the logits with which it does. */
+export interface Answers {
+  readonly examples: readonly Example[];
+  readonly logits: Logits;
+}
+
+/**
+ * Answers the golden prompts greedily with a model as it is stored, with or without an adapter. Its weights are released again.
+ *
+ * @param stopIds end an answer
+ */
+export async function answeredPrompts(
   engine: Engine,
   { config, tensors }: ModelSource,
   adapter: PeftAdapter | undefined,
-  examples: readonly Example[],
-): Promise<Logits> {
+  prompts: readonly (readonly number[])[],
+  stopIds: Iterable<number>,
+): Promise<Answers> {
   const base = uploadBase(engine, config, tensors);
   const lora = adapter && uploadAdapter(engine, config, adapter.spec, adapter.tensors);
-  return logitsOf(engine, base, lora, examples);
+  const examples: Example[] = [];
+  const how = { tokenizer: { decode: () => '' }, maxTokens: ANSWER_TOKENS, stopIds };
+  for await (const event of generate({ engine, base, adapter: lora }, prompts, how)) {
+    if (event.type === 'result') examples[event.index] = answered(prompts[event.index] ?? [], event.ids);
+  }
+  return { examples, logits: await logitsOf(engine, base, lora, examples) };
+}
+
+/** Logits of a model as it is stored, with or without an adapter. Its weights are released again. */
+export async function storedLogits(
+  engine: Engine,
+  source: ModelSource,
+  adapter: PeftAdapter | undefined,
+  examples: readonly Example[],
+): Promise<Logits> {
+  const base = uploadBase(engine, source.config, source.tensors);
+  return logitsOf(engine, base, adapter && uploadAdapter(engine, source, adapter), examples);
 }
 
 /** Logits of merged weights, before they are rounded to what a file holds. */
@@ -53,7 +82,7 @@ async function logitsOf(
   examples: readonly Example[],
 ): Promise<Logits> {
   const { vocabSize } = base.config;
-  const net = createNetwork({ engine, base, adapter, weights: 'lora' });
+  const net = createNetwork({ engine, base, adapter });
   const plans = planMicroBatches(
     examples.map((e) => e.ids.length),
     { pack: true },

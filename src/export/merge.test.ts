@@ -20,7 +20,7 @@ test('a merged weight is W + scale B A', () => {
   const [rank, width] = a.shape as [number, number];
   const aValues = readStored(a);
   const bValues = readStored(b);
-  const { scale } = adapter.spec.modules[0]!.get('self_attn.q_proj')!;
+  const { scale } = adapter.spec.modules[0]!.get('self_attn.q_proj') as { scale: number };
   const got = mergedTensor(merged, Q);
   for (const [row, column] of [
     [0, 0],

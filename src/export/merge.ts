@@ -1,10 +1,15 @@
+import { TunesmithError } from '../errors/index.ts';
 import { readStored, readStoredRows } from '../io/read-stored.ts';
 import type { StoredTensor } from '../io/stored.ts';
+import { type AdaptedModule, type Merge, methodOf } from '../model/adapters/index.ts';
+import type { LinearModule } from '../model/architecture.ts';
+import { linearModules } from '../model/architectures.ts';
+import type { ModelConfig } from '../model/config.ts';
 import { layerTensor } from '../model/names.ts';
-import { type PeftAdapter, peftName } from '../model/peft.ts';
+import { PEFT_PREFIX, type PeftAdapter, peftName } from '../model/peft.ts';
 import type { ModelSource } from '../model/source.ts';
 import { expectedTensors } from '../model/weights.ts';
-import { type Shape, sizeOf } from '../tensor/tensor.ts';
+import { f32, type Shape } from '../tensor/tensor.ts';
 
 /** A model with its adapter merged into its weights, which are computed when they are read. */
 export interface MergedModel {
@@ -13,7 +18,7 @@ export interface MergedModel {
   readonly shapes: ReadonlyMap<string, Shape>;
   /** Whether an adapter changes this tensor. */
   isChanged(name: string): boolean;
-  /** Rows (slices of the first axis) of a tensor as float32: W + scale B A, rounded once. */
+  /** Rows (slices of the first axis) of a tensor as float32, such as W + scale B A, rounded once. */
   rows(name: string, first: number, count: number): Float32Array;
 }
 
@@ -25,11 +30,13 @@ export interface LoraFactors {
   readonly scale: number;
 }
 
-/** The factors of an adapter by the Hugging Face name of the weight that they change. */
+/** The factors of a LoRA adapter by the Hugging Face name of the weight that they change. */
 export function loraFactors({ spec, tensors }: PeftAdapter): ReadonlyMap<string, LoraFactors> {
   const factors = new Map<string, LoraFactors>();
   for (const [layer, adapted] of spec.modules.entries()) {
-    for (const [module, { rank, scale }] of adapted) {
+    for (const [module, how] of adapted) {
+      if (how.kind !== 'lora') continue;
+      const { rank, scale } = how;
       const a = tensors.get(peftName(spec, layer, module, 'lora_A'));
       const b = tensors.get(peftName(spec, layer, module, 'lora_B'));
       if (a === undefined || b === undefined) throw new Error(`internal: no factors of ${module}`);
@@ -39,55 +46,106 @@ export function loraFactors({ spec, tensors }: PeftAdapter): ReadonlyMap<string,
   return factors;
 }
 
-/** Opens a model with an adapter merged in; without one its weights as they are. Quantised weights are merged into as training saw them, widened to float32. */
+/**
+ * Opens a model with an adapter merged in; without one its weights as they are. Quantised weights are merged into as training saw them, widened to float32.
+ *
+ * @throws EXPORT_UNSUPPORTED for a head that was trained apart from the embedding that it is one tensor with
+ */
 export function openMerged(source: ModelSource, adapter: PeftAdapter | undefined): MergedModel {
-  const factors = adapter === undefined ? new Map<string, LoraFactors>() : loraFactors(adapter);
-  const read = factorReader();
+  if (adapter?.spec.tie === 'cut') {
+    throw new TunesmithError('EXPORT_UNSUPPORTED', {
+      file: source.path,
+      message: 'has embedding and head in one tensor, and the adapter trained them apart.',
+      fix: 'export the adapter itself, with --to peft',
+    });
+  }
+  const changes = adapter === undefined ? new Map<string, Change>() : changesOf(source.config, adapter);
+  const open = mergeReader(adapter);
   return {
     source,
     shapes: expectedTensors(source.config),
-    isChanged: (name) => factors.has(name),
+    isChanged: (name) => changes.has(name),
     rows(name, first, count) {
-      const stored = source.tensors.get(name);
+      const change = changes.get(name);
+      const stored = change?.kind === 'replaced' ? change.by : source.tensors.get(name);
       if (stored === undefined) throw new Error(`internal: no tensor ${name}`);
       const weights = readStoredRows(stored, first, count);
-      const own = factors.get(name);
-      if (own !== undefined) addProduct(weights, read(own), own, first);
+      if (change?.kind === 'merged') mergeRows(weights, open(change), first, change);
       return weights;
     },
   };
 }
 
-/** A tensor's merged values, all of them. */
-export function mergedTensor(model: MergedModel, name: string): Float32Array {
-  return model.rows(name, 0, model.shapes.get(name)?.[0] ?? 0);
+/** What an adapter does to a tensor. */
+type Change =
+  | { readonly kind: 'replaced'; readonly by: StoredTensor }
+  | {
+      readonly kind: 'merged';
+      readonly what: 'weight' | 'bias';
+      readonly layer: number;
+      readonly size: LinearModule;
+      readonly module: AdaptedModule;
+    };
+
+function changesOf(config: ModelConfig, { spec, tensors }: PeftAdapter): Map<string, Change> {
+  const changes = new Map<string, Change>();
+  for (const name of spec.saved) {
+    changes.set(name, { kind: 'replaced', by: tensors.get(`${PEFT_PREFIX}${name}`)! });
+  }
+  for (const [layer, adapted] of spec.modules.entries()) {
+    for (const size of linearModules(config, layer)) {
+      const module = adapted.get(size.module);
+      if (module === undefined) continue;
+      for (const what of size.bias ? (['weight', 'bias'] as const) : (['weight'] as const)) {
+        changes.set(layerTensor(config, layer, `${size.module}.${what}`), {
+          kind: 'merged',
+          what,
+          layer,
+          size,
+          module,
+        });
+      }
+    }
+  }
+  return changes;
 }
 
-interface FactorValues {
-  readonly a_RI: Float32Array;
-  readonly b_OR: Float32Array;
-}
-
-/** Keeps the factors that were read last: a tensor is read in many pieces. */
-function factorReader(): (factors: LoraFactors) => FactorValues {
-  let last: { readonly of: LoraFactors; readonly values: FactorValues } | undefined;
-  return (of) => {
-    if (last?.of !== of) last = { of, values: { a_RI: readStored(of.a), b_OR: readStored(of.b) } };
-    return last.values;
+/** Keeps the tensors of the module that was read last: a weight is read in many pieces. */
+function mergeReader(adapter: PeftAdapter | undefined): (change: Change & { kind: 'merged' }) => Merge {
+  let last: { readonly place: string; readonly merge: Merge } | undefined;
+  return ({ layer, size, module }) => {
+    const place = `${layer}.${size.module}`;
+    if (last?.place === place) return last.merge;
+    const { spec, tensors } = adapter!;
+    const read = (part: string) => {
+      const stored = tensors.get(peftName(spec, layer, size.module, part)) ?? tensors.get(`base_model.${part}`);
+      if (stored === undefined) throw new Error(`internal: no ${part} of ${size.module}`);
+      return f32(readStored(stored), stored.shape);
+    };
+    last = { place, merge: methodOf(module).merge(module, size, read) };
+    return last.merge;
   };
 }
 
-/** Adds scale B A to rows of W; sums are kept in float64, so that each weight is rounded once. */
-function addProduct(w_NI: Float32Array, { a_RI, b_OR }: FactorValues, { a, rank, scale }: LoraFactors, first: number) {
-  const width = sizeOf(a.shape.slice(1));
-  const sum = new Float64Array(width);
-  for (let row = 0, at = 0; at < w_NI.length; row++, at += width) {
-    sum.fill(0);
-    for (let r = 0; r < rank; r++) {
-      const factor = scale * b_OR[(first + row) * rank + r]!;
-      const from = r * width;
-      for (let i = 0; i < width; i++) sum[i]! += factor * a_RI[from + i]!;
-    }
-    for (let i = 0; i < width; i++) w_NI[at + i]! += sum[i]!;
+/** Changes rows of a weight, or values of a bias; sums are kept in float64, so that each is rounded once. */
+function mergeRows(
+  values: Float32Array,
+  merge: Merge,
+  first: number,
+  { what, size }: Change & { kind: 'merged' },
+): void {
+  if (what === 'bias') {
+    for (let i = 0; i < values.length; i++) values[i]! *= merge.bias?.[first + i] ?? 1;
+    return;
   }
+  for (let o = 0, at = 0; at < values.length; o++, at += size.in) {
+    const row = Float64Array.from(values.subarray(at, at + size.in));
+    merge.row(row, first + o);
+    values.set(row, at);
+  }
+}
+
+/** A tensor's merged values, all of them. */
+export function mergedTensor(model: MergedModel, name: string): Float32Array {
+  return model.rows(name, 0, model.shapes.get(name)?.[0] ?? 0);
 }

@@ -2,12 +2,13 @@ import { describe, expect, it } from 'vitest';
 import { type Engine, openOrtHere, openReference } from '../engine/index.ts';
 import { forwardProgram } from '../graph/index.ts';
 import { fillNormal } from '../math/random.ts';
-import { resolveAdapter } from '../model/adapter.ts';
+import { loraRequest, resolveAdapter } from '../model/adapter.ts';
 import type { AdapterHandles } from '../model/adapter-handles.ts';
+import { adaptedLinear } from '../model/adapters/index.ts';
 import { decoderLayer, linearModules } from '../model/architectures.ts';
 import type { BaseHandles } from '../model/base.ts';
 import { parseHfConfig } from '../model/config.ts';
-import { loraLinear } from '../model/lora.ts';
+import { baseLinear } from '../model/linear.ts';
 import { rotationTables } from '../model/rope.ts';
 import { f32, i32 } from '../tensor/tensor.ts';
 import { capacityFor, createDecoder, type GenerationSession, partLengths } from './decoder.ts';
@@ -38,7 +39,7 @@ interface ExactSession extends GenerationSession {
 function randomModel(engine: Engine, headDim = 8): ExactSession & { readonly adapter: AdapterHandles } {
   const config = parseHfConfig({ ...JSON_CONFIG, head_dim: headDim }, 'config.json');
   const { hiddenSize: d, vocabSize } = config;
-  const spec = resolveAdapter(config, { rank: 3, alpha: 6, dropout: 0, targets: ['q_proj', 'v_proj', 'down_proj'] });
+  const spec = resolveAdapter(config, loraRequest({ rank: 3, alpha: 6, targets: ['q_proj', 'v_proj', 'down_proj'] }));
   const layers = Array.from({ length: config.layers }, (_, i) => ({
     ...Object.fromEntries(
       linearModules(config, i).map((m) => [
@@ -69,7 +70,7 @@ function randomModel(engine: Engine, headDim = 8): ExactSession & { readonly ada
         ]),
     ),
   );
-  return { engine, base, adapter: { spec, layers: adapters } };
+  return { engine, base, adapter: { spec, layers: adapters, outer: {}, constants: new Map() } };
 }
 
 /** Logits after each token, without a cache: the layer programs as training runs them. */
@@ -92,7 +93,8 @@ async function uncached({ engine, base, adapter }: ExactSession, ids: number[]):
           config,
           layer: i,
           layout: { tokens: n, rows: 1, length: n, dense: true },
-          linear: loraLinear(g, linearModules(config, i), {
+          linear: adaptedLinear(g, linearModules(config, i), {
+            base: baseLinear(g, linearModules(config, i)),
             adapted: adapter?.spec.modules[i] ?? new Map(),
             dropout: false,
           }),

@@ -135,7 +135,9 @@ export function partLengths(promptTokens: number): number[] {
 /** Makes a decoder of a session. Programs are compiled when first needed. */
 export function createDecoder({ engine, base, adapter }: GenerationSession): Decoder {
   const { config } = base;
-  const source = 'tensors' in base ? storedWeights(config, base.tensors) : inputWeights(config);
+  const isTied = config.tiedEmbeddings && adapter?.spec.tie !== 'cut';
+  const source =
+    'tensors' in base ? storedWeights(config, base.tensors) : inputWeights({ ...config, tiedEmbeddings: isTied });
   const programs = new Map<string, Program>();
   const tables = new Map<number, Handles>();
   const weights = weightInputs(base, adapter);
@@ -274,7 +276,12 @@ function uploadTables(engine: Engine, config: ModelConfig, capacity: number): Ha
 }
 
 function weightInputs(base: BaseHandles | StoredBase, adapter: AdapterHandles | undefined): Handles {
-  const all: Record<string, Handle> = { ...base.outer };
+  if ('tensors' in base && (adapter?.outer.embed ?? adapter?.outer.head) !== undefined) {
+    throw new TunesmithError('GENERATE_PRECISION', {
+      message: 'the adapter brings an embedding or a head of its own, which is not quantised.',
+    });
+  }
+  const all: Record<string, Handle> = { ...base.outer, ...adapter?.outer };
   for (const layers of [base.layers, adapter?.layers ?? []]) {
     for (const [i, layer] of layers.entries()) {
       for (const [name, handle] of Object.entries(layer)) all[`layers.${i}.${name}`] = handle;

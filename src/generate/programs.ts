@@ -8,10 +8,11 @@ import {
   type Value,
 } from '../graph/index.ts';
 import type { StoredTensor } from '../io/stored.ts';
+import { type AdaptedModules, adaptedLinear } from '../model/adapters/index.ts';
 import type { Attend, Linear, OuterName } from '../model/architecture.ts';
 import { decoderLayer, embedded, finalNorm, linearModules, outerTensors } from '../model/architectures.ts';
 import type { LayerKind, ModelConfig } from '../model/config.ts';
-import { baseLinear, type LoraModule, loraLinear } from '../model/lora.ts';
+import { baseLinear } from '../model/linear.ts';
 import { layerTensor } from '../model/names.ts';
 import { rotate, rotationInputs } from '../model/rope.ts';
 
@@ -24,9 +25,6 @@ export interface ProgramShape {
   /** What comes out: logits, or the most likely token alone, which is less to carry. */
   readonly output: 'logits' | 'greedy';
 }
-
-/** The adapted modules of each layer; nothing for the base model. */
-export type AdaptedModules = readonly ReadonlyMap<string, LoraModule>[] | undefined;
 
 /** Where a program's matrices come from: inputs of the exact path, stored constants of the fast one. */
 export interface WeightSource {
@@ -94,7 +92,7 @@ export function decoderProgram(
   config: ModelConfig,
   shape: ProgramShape,
   weights: WeightSource,
-  adapted: AdaptedModules,
+  adapted: readonly AdaptedModules[] | undefined,
 ): Graph {
   const { rows, length } = shape;
   const tokens = rows * length;
@@ -109,8 +107,8 @@ export function decoderProgram(
       ...weights.overrides?.(g),
       input: (name, ...type) => g.input(`layers.${layer}.${name}`, ...type),
     };
-    const linear = loraLinear(own, linearModules(config, layer), {
-      adapted: adapted?.[layer] ?? new Map<string, LoraModule>(),
+    const linear = adaptedLinear(own, linearModules(config, layer), {
+      adapted: adapted?.[layer] ?? new Map(),
       dropout: false,
       base: weights.linear(own, layer),
     });

@@ -1,151 +1,165 @@
 import { TunesmithError } from '../errors/index.ts';
-import { linearModules } from './architectures.ts';
+import { type AdaptedModules, type LowRank, methodOf, type Settings } from './adapters/index.ts';
+import { requirePatterns, targetMatcher, targetsFix } from './adapters/targets.ts';
+import { linearModules, outerTensors } from './architectures.ts';
 import type { ModelConfig, ModelType } from './config.ts';
-import type { LoraModule } from './lora.ts';
 import { layerTensor } from './names.ts';
+import { expectedTensors } from './weights.ts';
 
-/** A LoRA adapter's settings, resolved against a model. */
-export interface AdapterSpec {
-  readonly modelType: ModelType;
-  readonly rank: number;
-  readonly alpha: number;
-  /** Scale alpha / sqrt(rank) instead of alpha / rank (arXiv:2312.03732). */
-  readonly rsLora: boolean;
+export { parseLayers } from './adapters/targets.ts';
+
+/** What a user, or a PEFT folder, asks for. */
+export interface AdapterRequest {
+  readonly settings: Settings;
+  /** Share of an adapter's input that is dropped in training. */
   readonly dropout: number;
-  /** As the user or peft wrote them: names, or a regular expression over full module names. */
+  /** Names, a group of names, or a regular expression over full module names. */
   readonly targets: string | readonly string[];
   /** Layers that have an adapter; undefined means all. */
-  readonly layers: readonly number[] | undefined;
-  /** Per decoder layer: what is adapted. */
-  readonly modules: readonly ReadonlyMap<string, LoraModule>[];
+  readonly layers?: readonly number[] | undefined;
+  /** Modules that train in full beside the adapter (peft's modules_to_save), by the end of their names. */
+  readonly save?: readonly string[] | undefined;
+  /** Whether embedding and head stay one tensor, where they are one in the model and train in full (default: yes). */
+  readonly tied?: boolean;
 }
 
-/** What a user asks for. */
-export interface AdapterRequest {
-  readonly rank: number;
-  readonly alpha: number;
-  readonly rsLora?: boolean;
-  readonly dropout: number;
-  readonly targets: string | readonly string[];
-  readonly layers?: readonly number[] | undefined;
-  /** rank and alpha of single modules, by full name or suffix (peft's rank_pattern and alpha_pattern). */
-  readonly rankPattern?: Readonly<Record<string, number>>;
-  readonly alphaPattern?: Readonly<Record<string, number>>;
+/** LoRA with nothing else, of which only what differs from peft's defaults need be said. */
+export type LoraRequest = Pick<LowRank, 'rank' | 'alpha'> &
+  Partial<LowRank> &
+  Pick<AdapterRequest, 'targets' | 'layers'> & { readonly dropout?: number };
+
+/** The request of a {@link LoraRequest}. */
+export function loraRequest({ dropout = 0, targets, layers, ...given }: LoraRequest): AdapterRequest {
+  const settings = { kind: 'lora', rsLora: false, rankPattern: {}, alphaPattern: {}, ...given } as const;
+  return { settings, dropout, targets, layers };
+}
+
+/** An adapter's settings, resolved against a model. */
+export interface AdapterSpec extends AdapterRequest {
+  readonly modelType: ModelType;
+  /** Per decoder layer: what is adapted. */
+  readonly modules: readonly AdaptedModules[];
+  /** Tensors that train in full beside the adapter, by their Hugging Face names. */
+  readonly saved: readonly string[];
+  /** What becomes of embedding and head that are one tensor in the model, where one of them trains in full. */
+  readonly tie: 'kept' | 'cut' | 'untouched';
+  /** Modules of the model's layers that have no adapter though their layer has. */
+  readonly left: ReadonlySet<string>;
 }
 
 /**
- * Finds the linear modules that a request names. `all-linear` is every one but the output head and experts; a list matches whole names or
- * suffixes at a dot (`q_proj`); any other text is a regular expression that must match the whole name.
+ * Finds the modules that a request names.
  *
- * @throws ADAPTER_TARGETS when a target matches nothing
+ * @throws ADAPTER_TARGETS when a target matches nothing, ADAPTER_UNSUPPORTED for a module that cannot train in full beside an adapter
  */
 export function resolveAdapter(config: ModelConfig, request: AdapterRequest): AdapterSpec {
-  const chosen = request.layers === undefined ? undefined : new Set(request.layers);
-  const matches = matcher(config, request.targets);
-  const modules = Array.from({ length: config.layers }, (_, layer) => {
-    const adapted = new Map<string, LoraModule>();
-    if (chosen !== undefined && !chosen.has(layer)) return adapted;
-    for (const { module, isExpert } of linearModules(config, layer)) {
-      const name = layerTensor(config, layer, module);
-      if (!matches(name) || (isExpert === true && request.targets === 'all-linear')) continue;
-      const rank = patternValue(request.rankPattern, name) ?? request.rank;
-      const alpha = patternValue(request.alphaPattern, name) ?? request.alpha;
-      adapted.set(module, { rank, scale: alpha / (request.rsLora === true ? Math.sqrt(rank) : rank) });
-    }
-    return adapted;
+  const { settings, targets, layers } = request;
+  const { adapt, knowsTying } = methodOf(settings).folder;
+  const chosen = layers === undefined ? undefined : new Set(layers);
+  const all = moduleNames(config);
+  const matches = targetMatcher(targets, all.flat());
+  const modules = all.map((names, layer): AdaptedModules => {
+    if (chosen !== undefined && !chosen.has(layer)) return new Map();
+    const found = linearModules(config, layer).filter(
+      ({ isExpert }, i) => matches(names[i]!) && !(isExpert === true && targets === 'all-linear'),
+    );
+    return new Map(found.map(({ module }) => [module, adapt(settings, layerTensor(config, layer, module))]));
   });
   if (modules.every((m) => m.size === 0)) {
     throw new TunesmithError('ADAPTER_TARGETS', {
-      message: `targets ${JSON.stringify(request.targets)} match no linear module in the chosen layers.`,
-      fix: `use all-linear or names among ${shortNames(config)}`,
+      message: `targets ${JSON.stringify(targets)} match no linear module in the chosen layers.`,
+      fix: targetsFix(all.flat()),
     });
   }
-  const { rank, alpha, dropout, targets, layers } = request;
-  return {
-    modelType: config.modelType,
-    rank,
-    alpha,
-    dropout,
-    targets,
-    layers,
-    rsLora: request.rsLora === true,
-    modules,
-  };
+  const isTied = config.tiedEmbeddings && knowsTying && request.tied !== false;
+  const saved = savedTensors(config, request.save ?? [], isTied);
+  const isTouched = config.tiedEmbeddings && [embedTensor(config), HEAD_TENSOR].some((one) => saved.includes(one));
+  const tie = isTouched ? (isTied ? 'kept' : 'cut') : 'untouched';
+  const left = modules.flatMap((adapted, layer) =>
+    adapted.size === 0 ? [] : linearModules(config, layer).filter(({ module }) => !adapted.has(module)),
+  );
+  const { modelType } = config;
+  return { ...request, modelType, modules, saved, tie, left: new Set(left.map(({ module }) => module)) };
 }
 
-/** Full names of all linear modules: `model.layers.0.self_attn.q_proj`. */
-function moduleNames(config: ModelConfig): string[] {
+/** Refuses what of a user's request would have no effect. @throws ADAPTER_TARGETS */
+export function requireMatching(spec: AdapterSpec): void {
+  const { settings, modules } = spec;
+  if (!('rankPattern' in settings)) return;
+  const adapted = modules.flatMap((names, layer) =>
+    [...names.keys()].map((module) => layerTensor(spec, layer, module)),
+  );
+  requirePatterns(settings.rankPattern, adapted);
+  requirePatterns(settings.alphaPattern, adapted);
+}
+
+/** What a PEFT folder names as targets: short module names where every chosen layer has the same ones, full names otherwise. */
+export function targetNames(spec: AdapterSpec): string[] {
+  const layers = methodOf(spec.settings).folder.knowsLayers ? spec.layers : undefined;
+  const chosen = spec.modules
+    .map((m, layer) => ({ layer, names: [...m.keys()] }))
+    .filter(({ names }) => names.length > 0);
+  const first = chosen[0]?.names ?? [];
+  const count = layers?.length ?? spec.modules.length;
+  const isUniform = chosen.length === count && chosen.every(({ names }) => String(names) === String(first));
+  const shortOf = (module: string) => module.split('.').at(-1)!;
+  const left = new Set([...spec.left].map(shortOf));
+  const names = isUniform
+    ? first.map((module) => (left.has(shortOf(module)) ? module : shortOf(module)))
+    : chosen.flatMap(({ layer, names: modules }) => modules.map((module) => layerTensor(spec, layer, module)));
+  return [...new Set(names)].sort();
+}
+
+/** Full names of the linear modules of each layer. */
+function moduleNames(config: ModelConfig): readonly (readonly string[])[] {
   return Array.from({ length: config.layers }, (_, layer) =>
     linearModules(config, layer).map(({ module }) => layerTensor(config, layer, module)),
-  ).flat();
+  );
 }
 
-function shortNames(config: ModelConfig): string {
-  return [...new Set(moduleNames(config).map((name) => name.split('.').at(-1)))].join(', ');
-}
-
-function matcher(config: ModelConfig, targets: string | readonly string[]): (name: string) => boolean {
-  if (targets === 'all-linear') return () => true;
-  if (typeof targets === 'string' && !/^[\w.,\s]+$/.test(targets)) {
-    const pattern = patternOf(`^(?:${targets})$`, targets);
-    return (name) => pattern.test(name);
-  }
-  const names = typeof targets === 'string' ? targets.split(',').map((t) => t.trim()) : targets;
-  const all = moduleNames(config);
-  for (const target of names) {
-    if (!all.some((name) => isSuffix(target, name))) {
+/**
+ * The tensors of the modules that end as one of `names` does: as in peft, at any letter, so that `norm` is every norm. Of an embedding and a head
+ * that stay tied, the embedding stands for both.
+ *
+ * @throws ADAPTER_TARGETS, ADAPTER_UNSUPPORTED
+ */
+function savedTensors(config: ModelConfig, names: readonly string[], isTied: boolean): string[] {
+  if (names.length === 0) return [];
+  const tensors = [...expectedTensors(config).keys(), ...(config.tiedEmbeddings ? [HEAD_TENSOR] : [])];
+  const modules = tensors.map((tensor) => ({ tensor, module: tensor.replace(/\.(weight|bias)$/, '') }));
+  const linear = new Set(moduleNames(config).flat());
+  const isMatched = (name: string) => modules.some(({ module, tensor }) => tensor === name && isNamed(module, names));
+  for (const name of names) {
+    const found = modules.filter(({ module }) => module.endsWith(name));
+    if (found.length === 0) {
+      throw new TunesmithError('ADAPTER_TARGETS', { message: `no module of the model ends in "${name}".` });
+    }
+    if (isTied && found.every(({ tensor }) => tensor === HEAD_TENSOR) && !isMatched(embedTensor(config))) {
       throw new TunesmithError('ADAPTER_TARGETS', {
-        message: `target "${target}" is not a linear module of the model.`,
-        fix: `use all-linear or names among ${shortNames(config)}`,
+        message: `"${name}" is one tensor with the embedding in this model.`,
+        fix: 'name the embedding, which trains both',
       });
     }
-  }
-  return (name) => names.some((target) => isSuffix(target, name));
-}
-
-/** @throws ADAPTER_TARGETS for what is no regular expression */
-function patternOf(source: string, given: string): RegExp {
-  try {
-    return new RegExp(source);
-  } catch (cause) {
-    throw new TunesmithError('ADAPTER_TARGETS', { message: `"${given}" is no regular expression.`, cause });
-  }
-}
-
-function isSuffix(target: string, name: string): boolean {
-  return name === target || name.endsWith(`.${target}`);
-}
-
-/** peft: a pattern's key is matched as `(.*\.)?(key)$`. */
-function patternValue(patterns: Readonly<Record<string, number>> | undefined, name: string): number | undefined {
-  if (patterns === undefined) return undefined;
-  for (const [key, value] of Object.entries(patterns)) {
-    if (isSuffix(key, name) || patternOf(`^(.*\\.)?(${key})$`, key).test(name)) return value;
-  }
-  return undefined;
-}
-
-/** Reads `0-3,10` or `last:8` as layer numbers. @throws ADAPTER_TARGETS */
-export function parseLayers(text: string, layers: number): number[] {
-  const bad = (): never => {
-    throw new TunesmithError('ADAPTER_TARGETS', {
-      message: `layers "${text}" is not a list such as 0-3,10 or last:8 within 0 to ${layers - 1}.`,
+    const bad = found.find(({ module }) => linear.has(module));
+    if (bad === undefined) continue;
+    throw new TunesmithError('ADAPTER_UNSUPPORTED', {
+      message: `${bad.module} cannot train in full beside an adapter: only embeddings, head and norms can.`,
+      fix: 'name it as a target, or train with --weights full',
     });
-  };
-  const last = /^last:(\d+)$/.exec(text);
-  if (last !== null) {
-    const count = Number(last[1]);
-    if (count < 1 || count > layers) return bad();
-    return Array.from({ length: count }, (_, i) => layers - count + i);
   }
-  const chosen = new Set<number>();
-  for (const part of text.split(',')) {
-    const range = /^\s*(\d+)(?:-(\d+))?\s*$/.exec(part);
-    if (range === null) return bad();
-    const from = Number(range[1]);
-    const to = Number(range[2] ?? range[1]);
-    if (from > to || to >= layers) return bad();
-    for (let layer = from; layer <= to; layer++) chosen.add(layer);
-  }
-  return [...chosen].sort((a, b) => a - b);
+  return modules
+    .filter(({ module, tensor }) => isNamed(module, names) && !(isTied && tensor === HEAD_TENSOR))
+    .map(({ tensor }) => tensor);
+}
+
+function isNamed(module: string, ends: readonly string[]): boolean {
+  return ends.some((end) => module.endsWith(end));
+}
+
+/** The head's name, also where it is tied and no tensor of that name exists. */
+export const HEAD_TENSOR = 'lm_head.weight';
+
+/** The embedding's Hugging Face name. */
+export function embedTensor(config: ModelConfig): string {
+  return outerTensors(config).find(({ name }) => name === 'embed')!.hf;
 }

@@ -4,25 +4,37 @@ import {
   fileExists,
   readJson,
   readSafetensorsHeader,
+  readStored,
   type StoredTensor,
   type TensorToWrite,
   writeAtomic,
   writeSafetensors,
 } from '../io/index.ts';
-import type { Shape } from '../tensor/tensor.ts';
-import { type AdapterSpec, resolveAdapter } from './adapter.ts';
+import { f32, type HostTensor, type Shape } from '../tensor/tensor.ts';
+import {
+  type AdapterRequest,
+  type AdapterSpec,
+  embedTensor,
+  HEAD_TENSOR,
+  resolveAdapter,
+  targetNames,
+} from './adapter.ts';
+import {
+  ADAPTER_KINDS,
+  type AdaptedModule,
+  type AdapterKind,
+  methodOf,
+  moduleTensors,
+  type SharedTensor,
+} from './adapters/index.ts';
+import { type PeftReader, peftReader } from './adapters/peft-reader.ts';
+import { joinedShape, joinFactor, splitFactor } from './adapters/start.ts';
+import { isList } from './adapters/targets.ts';
+import type { LinearModule } from './architecture.ts';
 import { architectureOf, linearModules } from './architectures.ts';
 import type { ModelConfig } from './config.ts';
 import { layerTensor } from './names.ts';
-
-/** Two tensors of one adapted module. */
-export type LoraPart = 'lora_A' | 'lora_B';
-
-/** What an adapter makes of its base: a model that goes on writing, or one that classifies. */
-export type AdapterTask = 'CAUSAL_LM' | 'SEQ_CLS';
-
-/** A classifier's head [K, D] in an adapter file, as peft saves a module in full. */
-export const SCORE_NAME = 'base_model.model.score.weight';
+import { expectedTensors } from './weights.ts';
 
 /** A PEFT adapter folder that fits a model. */
 export interface PeftAdapter {
@@ -36,70 +48,105 @@ export interface PeftAdapter {
   readonly score: StoredTensor | undefined;
 }
 
-/** peft's name of an adapter tensor. */
-export function peftName(model: Pick<ModelConfig, 'modelType'>, layer: number, module: string, part: LoraPart): string {
-  return `base_model.model.${layerTensor(model, layer, module)}.${part}.weight`;
+/** What an adapter makes of its base: a model that goes on writing, or one that classifies. */
+export type AdapterTask = 'CAUSAL_LM' | 'SEQ_CLS';
+
+/** What peft puts before the name of a tensor of the model. */
+export const PEFT_PREFIX = 'base_model.model.';
+
+/** A classifier's head [K, D] in an adapter file, as peft saves a module in full. */
+export const SCORE_NAME = `${PEFT_PREFIX}score.weight`;
+
+/** peft's name of a tensor of an adapted module, such as its `lora_A.weight`. */
+export function peftName(model: Pick<ModelConfig, 'modelType'>, layer: number, module: string, part: string): string {
+  return `${PEFT_PREFIX}${layerTensor(model, layer, module)}.${part}`;
 }
 
-/** Every tensor of an adapter, by peft's name, in the order of layers and modules. */
-export function adapterTensors(config: ModelConfig, spec: AdapterSpec): Map<string, Shape> {
-  const tensors = new Map<string, Shape>();
+/** A trained tensor of an adapted module. */
+export interface AdapterTensor {
+  readonly layer: number;
+  readonly size: LinearModule;
+  readonly module: AdaptedModule;
+  /** What follows the module's name. */
+  readonly part: string;
+  readonly shape: Shape;
+}
+
+/** The trained tensors of the adapted modules, in the order of layers and modules. */
+export function* moduleTensorsOf(config: ModelConfig, spec: AdapterSpec): Generator<AdapterTensor> {
   for (const [layer, adapted] of spec.modules.entries()) {
-    for (const m of linearModules(config, layer)) {
-      const lora = adapted.get(m.module);
-      if (lora === undefined) continue;
-      tensors.set(peftName(config, layer, m.module, 'lora_A'), [lora.rank, m.in]);
-      tensors.set(peftName(config, layer, m.module, 'lora_B'), [m.out, lora.rank]);
+    for (const size of linearModules(config, layer)) {
+      const module = adapted.get(size.module);
+      if (module === undefined) continue;
+      for (const [part, shape] of Object.entries(moduleTensors(module, size))) {
+        yield { layer, size, module, part, shape };
+      }
     }
   }
+}
+
+/** Everything that an adapter trains, by peft's name: what its modules have, then what trains in full beside them. */
+export function adapterTensors(config: ModelConfig, spec: AdapterSpec): Map<string, Shape> {
+  const tensors = new Map<string, Shape>();
+  for (const { layer, size, part, shape } of moduleTensorsOf(config, spec)) {
+    tensors.set(peftName(config, layer, size.module, part), shape);
+  }
+  for (const name of spec.saved) tensors.set(`${PEFT_PREFIX}${name}`, savedShape(config, name));
   return tensors;
 }
 
-/** Keys of adapter_config.json that change the result and are not computed here; each must be absent, null, false or empty. */
-const UNSUPPORTED = [
-  'use_dora',
-  'target_parameters',
-  'trainable_token_indices',
-  'layer_replication',
-  'alora_invocation_tokens',
-  'use_qalora',
-  'use_bdlora',
-  'lora_bias',
-  'exclude_modules',
-  'arrow_config',
-  'monteclora_config',
-  'velora_config',
-  'kasa_config',
-] as const;
+function savedShape(config: ModelConfig, name: string): Shape {
+  const shape = expectedTensors(config).get(name === HEAD_TENSOR && config.tiedEmbeddings ? embedTensor(config) : name);
+  if (shape === undefined) throw new Error(`internal: no tensor ${name}`);
+  return shape;
+}
+
+/** Frozen tensors that the modules of an adapter share, by their names in the folder. */
+export function sharedTensors(config: ModelConfig, spec: AdapterSpec): readonly SharedTensor[] {
+  const sizes = spec.modules.flatMap((adapted, layer) =>
+    linearModules(config, layer).filter(({ module }) => adapted.has(module)),
+  );
+  const shared = methodOf(spec.settings).shared?.(spec.settings, sizes) ?? [];
+  return shared.map((tensor) => ({ ...tensor, name: `base_model.${tensor.name}` }));
+}
+
+/** What a folder holds: shapes by peft's name. */
+function folderTensors(config: ModelConfig, spec: AdapterSpec): Map<string, Shape> {
+  const trained = [...adapterTensors(config, spec)].map(
+    ([name, shape]) => [name, isJoined(spec, name) ? joinedShape(name, shape) : shape] as const,
+  );
+  return new Map([...trained, ...sharedTensors(config, spec).map(({ name, shape }) => [name, shape] as const)]);
+}
+
+/** Whether the folder has this tensor together with what it was at the start. */
+function isJoined({ settings }: AdapterSpec, name: string): boolean {
+  return settings.kind === 'lora' && settings.start !== undefined && /\.lora_[AB]\.weight$/.test(name);
+}
 
 /**
  * Opens an adapter folder in PEFT's layout.
  *
  * @param task a classifier may start from an adapter of either task; what writes takes none of a classifier
+ * @param own the adapter that the folder was written for, where it knows more than the folder says
  * @throws ADAPTER_CONFIG, ADAPTER_UNSUPPORTED, ADAPTER_MISMATCH, ADAPTER_TARGETS, CLASSIFIER_USE
  */
-export function openPeft(folder: string, config: ModelConfig, task: AdapterTask = 'CAUSAL_LM'): PeftAdapter {
+export function openPeft(
+  folder: string,
+  config: ModelConfig,
+  task: AdapterTask = 'CAUSAL_LM',
+  own?: AdapterSpec,
+): PeftAdapter {
   const file = join(folder, 'adapter_config.json');
   const weights = join(folder, 'adapter_model.safetensors');
   for (const path of [file, weights]) {
     if (!fileExists(path)) throw new TunesmithError('ADAPTER_CONFIG', { file: path, message: 'is not there.' });
   }
-  const json = readJson(file) as Readonly<Record<string, unknown>>;
+  const json = readJson(file) as Json;
   const isClassifier = json.task_type === 'SEQ_CLS';
   if (isClassifier && task !== 'SEQ_CLS') {
     throw new TunesmithError('CLASSIFIER_USE', { file: folder, message: 'is a classifier, which writes no text.' });
   }
-  refuseUnsupported(json, file);
-  const spec = resolveAdapter(config, {
-    rank: positive(json, 'r', file),
-    alpha: positive(json, 'lora_alpha', file),
-    rsLora: json.use_rslora === true,
-    dropout: typeof json.lora_dropout === 'number' ? json.lora_dropout : 0,
-    targets: targetsOf(json.target_modules, file),
-    layers: layersOf(json.layers_to_transform),
-    rankPattern: (json.rank_pattern ?? {}) as Record<string, number>,
-    alphaPattern: (json.alpha_pattern ?? {}) as Record<string, number>,
-  });
+  const spec = own ?? resolveAdapter(config, requestOf(json, file));
   const { tensors, metadata } = readSafetensorsHeader(weights);
   const byName = new Map(tensors.map((t) => [t.name, t]));
   const score = isClassifier ? scoreOf(byName, config, weights) : undefined;
@@ -122,47 +169,49 @@ function scoreOf(tensors: ReadonlyMap<string, StoredTensor>, { hiddenSize }: Mod
   throw new TunesmithError('ADAPTER_MISMATCH', { file, message });
 }
 
-function refuseUnsupported(json: Readonly<Record<string, unknown>>, file: string): void {
-  if (json.peft_type !== 'LORA') {
-    throw new TunesmithError('ADAPTER_UNSUPPORTED', {
-      file,
-      message: `peft_type "${String(json.peft_type)}" is not LORA.`,
-    });
+type Json = Readonly<Record<string, unknown>>;
+
+function requestOf(json: Json, file: string): AdapterRequest {
+  const reader = peftReader(json, file);
+  const kind = kindOf(json, file);
+  const { folder } = methodOf({ kind });
+  for (const key of folder.refused) {
+    if (!isEmpty(json[key])) reader.refuse(`${key} is not supported.`);
   }
-  for (const key of UNSUPPORTED) {
-    const value = json[key];
-    const empty =
-      value === undefined || value === null || value === false || (Array.isArray(value) && value.length === 0);
-    if (!empty) throw new TunesmithError('ADAPTER_UNSUPPORTED', { file, message: `${key} is not supported.` });
-  }
-  const saved = Array.isArray(json.modules_to_save) ? (json.modules_to_save as unknown[]) : [];
-  // peft lists both names that a head may have for every classifier.
-  const other = saved.find((name) => json.task_type !== 'SEQ_CLS' || (name !== 'score' && name !== 'classifier'));
-  if (other !== undefined) {
-    const message = `modules_to_save holds ${String(other)}, which is not supported.`;
-    throw new TunesmithError('ADAPTER_UNSUPPORTED', { file, message });
-  }
-  if (json.bias !== undefined && json.bias !== 'none') {
-    throw new TunesmithError('ADAPTER_UNSUPPORTED', { file, message: `bias "${String(json.bias)}" is not none.` });
-  }
+  if (json.bias !== undefined && json.bias !== 'none') reader.refuse(`bias "${String(json.bias)}" is not none.`);
+  const dropout = folder.dropoutKey === undefined ? 0 : json[folder.dropoutKey];
+  return {
+    settings: folder.read(reader),
+    dropout: typeof dropout === 'number' ? dropout : 0,
+    targets: reader.names('target_modules'),
+    layers: folder.knowsLayers ? layersOf(json.layers_to_transform) : undefined,
+    save: savedNames(reader),
+    tied: json.ensure_weight_tying === true,
+  };
 }
 
-function positive(json: Readonly<Record<string, unknown>>, key: string, file: string): number {
-  const value = json[key];
-  if (typeof value === 'number' && value > 0) return value;
-  throw new TunesmithError('ADAPTER_CONFIG', {
+/** What trains in full. peft lists both names that a head may have for every classifier. */
+function savedNames({ json, names }: PeftReader): string[] {
+  if (isEmpty(json.modules_to_save)) return [];
+  const isHead = (name: string) => json.task_type === 'SEQ_CLS' && (name === 'score' || name === 'classifier');
+  return [names('modules_to_save')].flat().filter((name) => !isHead(name));
+}
+
+/** The first method that has the folder's peft_type and refuses nothing in it, or else the last that has it, which says what it refuses. */
+function kindOf(json: Json, file: string): AdapterKind {
+  const forms = ADAPTER_KINDS.map((kind) => ({ kind, ...methodOf({ kind }).folder }));
+  const those = forms.filter(({ peftType }) => peftType === json.peft_type);
+  const found = those.find(({ refused }) => refused.every((key) => isEmpty(json[key]))) ?? those.at(-1);
+  if (found !== undefined) return found.kind;
+  const known = [...new Set(forms.map(({ peftType }) => peftType))].join(', ');
+  throw new TunesmithError('ADAPTER_UNSUPPORTED', {
     file,
-    message: `${key} must be a positive number, got ${JSON.stringify(value)}.`,
+    message: `peft_type "${String(json.peft_type)}" is not one of ${known}.`,
   });
 }
 
-function targetsOf(value: unknown, file: string): string | readonly string[] {
-  if (typeof value === 'string') return value;
-  if (Array.isArray(value) && value.every((v): v is string => typeof v === 'string')) return value;
-  throw new TunesmithError('ADAPTER_CONFIG', {
-    file,
-    message: 'target_modules is neither a text nor a list of names.',
-  });
+function isEmpty(value: unknown): boolean {
+  return value === undefined || value === null || value === false || (Array.isArray(value) && value.length === 0);
 }
 
 function layersOf(value: unknown): readonly number[] | undefined {
@@ -176,7 +225,9 @@ function checkTensors(
   tensors: ReadonlyMap<string, StoredTensor>,
   file: string,
 ): void {
-  const expected = adapterTensors(config, spec);
+  const expected = folderTensors(config, spec);
+  // peft saves an embedding that stays tied under both of its names.
+  const isTiedTwin = spec.tie === 'kept';
   for (const [name, shape] of expected) {
     const found = tensors.get(name);
     if (found === undefined) throw new TunesmithError('ADAPTER_MISMATCH', { file, message: `has no tensor ${name}.` });
@@ -188,9 +239,25 @@ function checkTensors(
     }
   }
   for (const name of tensors.keys()) {
-    if (!expected.has(name))
+    if (!expected.has(name) && !(isTiedTwin && name === `${PEFT_PREFIX}${HEAD_TENSOR}`))
       throw new TunesmithError('ADAPTER_MISMATCH', { file, message: `tensor ${name} has no place in the model.` });
   }
+}
+
+/**
+ * A trained tensor out of a folder's, with what it was at the start where the folder has the two together; undefined where the shape is another.
+ *
+ * @param name peft's
+ */
+export function storedTrained(
+  spec: AdapterSpec,
+  name: string,
+  stored: StoredTensor,
+  shape: Shape,
+): { readonly trained: StoredTensor | HostTensor; readonly start?: HostTensor } | undefined {
+  if (!isJoined(spec, name)) return String(stored.shape) === String(shape) ? { trained: stored } : undefined;
+  if (String(stored.shape) !== String(joinedShape(name, shape))) return undefined;
+  return splitFactor(name, f32(readStored(stored), stored.shape));
 }
 
 /** What an adapter folder says of the base that it belongs to. */
@@ -200,64 +267,60 @@ export interface AdapterOrigin {
   readonly baseHash: string;
 }
 
+/** What goes into an adapter folder beside what trains. */
+export interface AdapterExtras {
+  readonly task?: AdapterTask;
+  /** What does not train and belongs to the adapter, by peft's name. */
+  readonly constants?: ReadonlyMap<string, HostTensor>;
+}
+
 /** Writes a folder that peft loads unchanged (a classifier's with its head); no times or paths go in, so equal adapters are equal bytes. */
 export function writePeft(
   folder: string,
   spec: AdapterSpec,
   tensors: readonly TensorToWrite<'F32'>[],
   origin: AdapterOrigin,
-  task: AdapterTask = 'CAUSAL_LM',
+  { task = 'CAUSAL_LM', constants = new Map() }: AdapterExtras = {},
 ): void {
+  const joined = tensors.map((tensor) => {
+    if (!isJoined(spec, tensor.name)) return tensor;
+    const start = constants.get(tensor.name);
+    if (start === undefined) throw new Error(`internal: nothing says how ${tensor.name} began`);
+    return {
+      ...tensor,
+      ...joinFactor(tensor.name, { dtype: 'f32', shape: tensor.shape, data: tensor.data as Float32Array }, start),
+    };
+  });
+  const shared = [...constants].filter(([name]) => !isJoined(spec, name));
+  const all = [...joined, ...shared.map(([name, { shape, data }]) => ({ name, type: 'F32' as const, shape, data }))];
   writeAtomic(join(folder, 'adapter_config.json'), `${JSON.stringify(adapterConfig(spec, origin, task), null, 2)}\n`);
-  writeSafetensors(join(folder, 'adapter_model.safetensors'), tensors, { base_sha256: origin.baseHash });
+  writeSafetensors(join(folder, 'adapter_model.safetensors'), all, { base_sha256: origin.baseHash });
 }
 
 function adapterConfig(spec: AdapterSpec, origin: AdapterOrigin, task: AdapterTask): Record<string, unknown> {
-  const rankPattern: Record<string, number> = {};
-  const alphaPattern: Record<string, number> = {};
-  for (const [layer, adapted] of spec.modules.entries()) {
-    for (const [module, { rank, scale }] of adapted) {
-      const alpha = scale * (spec.rsLora ? Math.sqrt(rank) : rank);
-      if (rank !== spec.rank) rankPattern[layerTensor(spec, layer, module)] = rank;
-      if (Math.abs(alpha - spec.alpha) > 1e-6 * spec.alpha) alphaPattern[layerTensor(spec, layer, module)] = alpha;
-    }
-  }
-  const isPattern =
-    typeof spec.targets === 'string' && spec.targets !== 'all-linear' && !/^[\w.,\s]+$/.test(spec.targets);
-  return {
-    alpha_pattern: alphaPattern,
+  const { folder } = methodOf(spec.settings);
+  const adapted = spec.modules.flatMap((names, layer) =>
+    [...names].map(([module, how]) => [layerTensor(spec, layer, module), how] as const),
+  );
+  const layers = folder.knowsLayers ? spec.layers : undefined;
+  const isPattern = typeof spec.targets === 'string' && !isList(spec.targets);
+  const saved = new Set(spec.saved.map((name) => name.replace(/\.(weight|bias)$/, '')));
+  if (task === 'SEQ_CLS') saved.add('score');
+  const { isTransposed } = architectureOf(spec);
+  const entries: Record<string, unknown> = {
+    fan_in_fan_out: isTransposed,
     auto_mapping: null,
     base_model_name_or_path: origin.baseModel ?? null,
-    bias: 'none',
-    fan_in_fan_out: architectureOf(spec).isTransposed,
     inference_mode: true,
-    init_lora_weights: true,
-    layers_pattern: null,
-    layers_to_transform: spec.layers ?? null,
-    lora_alpha: spec.alpha,
-    lora_dropout: spec.dropout,
-    modules_to_save: task === 'SEQ_CLS' ? ['score'] : null,
-    peft_type: 'LORA',
-    r: spec.rank,
-    rank_pattern: rankPattern,
+    modules_to_save: saved.size === 0 ? null : [...saved],
+    peft_type: folder.peftType,
     revision: null,
     target_modules: isPattern && spec.layers === undefined ? spec.targets : targetNames(spec),
     task_type: task,
-    use_dora: false,
-    use_rslora: spec.rsLora,
+    ...(folder.dropoutKey === undefined ? {} : { [folder.dropoutKey]: spec.dropout }),
+    ...(folder.knowsLayers ? { layers_pattern: null, layers_to_transform: layers ?? null } : {}),
+    ...(spec.tie === 'kept' ? { ensure_weight_tying: true } : {}),
+    ...folder.write(spec.settings, new Map(adapted)),
   };
-}
-
-/** Short module names where every chosen layer has the same ones, full names otherwise. */
-function targetNames(spec: AdapterSpec): string[] {
-  const chosen = spec.modules
-    .map((m, layer) => ({ layer, names: [...m.keys()] }))
-    .filter(({ names }) => names.length > 0);
-  const first = chosen[0]?.names ?? [];
-  const layers = spec.layers?.length ?? spec.modules.length;
-  const uniform = chosen.length === layers && chosen.every(({ names }) => String(names) === String(first));
-  const names = uniform
-    ? first.map((module) => module.split('.').at(-1)!)
-    : chosen.flatMap(({ layer, names: modules }) => modules.map((module) => layerTensor(spec, layer, module)));
-  return names.sort();
+  return Object.fromEntries(Object.entries(entries).sort(([a], [b]) => (a < b ? -1 : 1)));
 }

@@ -15,6 +15,12 @@ function isRaw(value: unknown): value is Raw {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/** What an adapter to start from brings: all that is said of it but its method, which is checked, and the dropout, a matter of the training. */
+export function broughtByAdapter(): string[] {
+  const left = ['weights.kind', 'weights.dropout'];
+  return configFields().flatMap(({ path }) => (path.startsWith('weights.') && !left.includes(path) ? [path] : []));
+}
+
 /** Pairs of which the second would contradict the first, or have no effect beside it. */
 export function conflicts(given: Given): TunesmithError[] {
   const { raw } = given;
@@ -35,12 +41,10 @@ export function conflicts(given: Given): TunesmithError[] {
     }
   }
   if (has('initAdapter')) {
-    if ((at(raw, 'weights.kind') ?? 'lora') !== 'lora') {
-      clash('initAdapter', 'weights.kind', 'an adapter is trained as lora');
+    if (at(raw, 'weights.kind') === 'full') {
+      clash('initAdapter', 'weights.kind', 'an adapter trains in place of the whole model');
     } else {
-      for (const key of ['rank', 'alpha', 'targets', 'layers'].filter((k) => has(`weights.${k}`))) {
-        clash('initAdapter', `weights.${key}`, 'the adapter brings its own');
-      }
+      for (const path of broughtByAdapter().filter(has)) clash('initAdapter', path, 'the adapter brings its own');
     }
   }
   if (at(raw, 'data.valid') === 'none') {

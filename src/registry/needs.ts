@@ -1,4 +1,4 @@
-import { resolveAdapter } from '../model/adapter.ts';
+import { loraRequest, resolveAdapter } from '../model/adapter.ts';
 import type { KnownModel } from '../model/catalogue.ts';
 import { type ModelConfig, parseHfConfig } from '../model/config.ts';
 import { RunConfig } from '../train/config.ts';
@@ -31,7 +31,7 @@ function traineeOf(model: ModelConfig, what: 'lora' | 'nothing'): Trainee {
   const { weights } = config;
   if (weights.kind !== 'lora') throw new Error('internal: a run trains LoRA by default');
   const { rank, alpha, dropout, targets } = weights;
-  const spec = resolveAdapter(model, { rank, alpha, dropout, targets });
+  const spec = resolveAdapter(model, loraRequest({ rank, alpha, dropout, targets }));
   const source = { path: '', config: model, tensors: new Map(), text: undefined, weightFiles: [] };
   return { config, source, spec: what === 'lora' ? spec : { ...spec, modules: [] } };
 }

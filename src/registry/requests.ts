@@ -5,6 +5,7 @@ import { readJson } from '../io/files.ts';
 import type { TrainEvent } from '../train/events.ts';
 import type { RunRequest } from '../train/run.ts';
 import { type ConfigLayer, type ResolvedConfig, resolveLayers } from './config.ts';
+import { broughtByAdapter } from './config-faults.ts';
 import { configFields } from './fields.ts';
 import { type LocatedModel, locateBase, locateModel, type Pull } from './locate.ts';
 import type { Places } from './models.ts';
@@ -82,8 +83,7 @@ const Frozen = z.looseObject({ model: z.string(), origins: z.record(z.string(), 
 function takenOver(run: string, { path, adapter }: LocatedModel): Record<string, unknown> {
   const json = Frozen.parse(readJson(join(run, 'config.json')));
   const frozen = flatten(json);
-  const lora = ['weights.rank', 'weights.alpha', 'weights.targets', 'weights.layers'];
-  const left = ['model', 'output.name', 'initAdapter', ...(adapter === undefined ? [] : lora)];
+  const left = ['model', 'output.name', 'initAdapter', ...(adapter === undefined ? [] : broughtByAdapter())];
   const value: Record<string, unknown> =
     adapter === undefined ? { model: path } : { model: json.model, initAdapter: adapter };
   for (const { path: field } of configFields()) {

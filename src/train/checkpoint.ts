@@ -17,8 +17,9 @@ import {
   writeSafetensors,
 } from '../io/index.ts';
 import { fromHfFolder } from '../model/hf-layout.ts';
+import { storedTrained } from '../model/peft.ts';
 import { trainedTensors } from './names.ts';
-import type { Network } from './network.ts';
+import { type Network, refreshDerived } from './network.ts';
 import type { OptimizerState, Place } from './step.ts';
 
 /** Where a run stands; with the tensors beside it, all that a resumed run needs. Random numbers and the data cursor follow from the step. */
@@ -140,12 +141,27 @@ export function loadTrained(folder: string, net: Network): void {
   if (weightFile === undefined)
     throw new TunesmithError('RUN_CHECKPOINT', { file: folder, message: 'holds no weights.' });
   const stored = tensorsOf(weightFile);
-  const weights = net.weights === 'full' ? fromHfFolder(net.config, [...stored.values()]) : stored;
+  const weights = net.adapter === undefined ? fromHfFolder(net.config, [...stored.values()]) : stored;
   for (const { file, place, name, handle } of [...trainedTensors(net)]) {
     const target = place === 'outer' ? net.outer : net.layers[place]!;
-    target[name] = exchange(net.engine, handle, weights, file, folder);
+    target[name] = exchangeTrained(net, handle, weights, file, folder);
   }
-  if (net.config.tiedEmbeddings) net.outer.head = net.outer.embed!;
+  refreshDerived(net);
+}
+
+/** As {@link exchange}, for a tensor that an adapter's folder may hold in another form. */
+function exchangeTrained(
+  { engine, adapter }: Network,
+  old: Handle,
+  tensors: ReadonlyMap<string, StoredTensor>,
+  name: string,
+  folder: string,
+): Handle {
+  const stored = tensors.get(name);
+  const found = stored && adapter && storedTrained(adapter.spec, name, stored, old.shape)?.trained;
+  if (found === undefined || 'path' in found) return exchange(engine, old, tensors, name, folder);
+  engine.release(old);
+  return engine.upload(found);
 }
 
 /** Releases a handle and loads the tensor of that name and shape instead. */

@@ -7,6 +7,7 @@ import {
   makeFolder,
   openAppender,
   openTensorboard,
+  readStored,
   recoverFolder,
   removePartials,
   type TensorboardWriter,
@@ -14,8 +15,10 @@ import {
   writeAtomic,
   writeFolderAtomic,
 } from '../io/index.ts';
+import { HEAD_TENSOR } from '../model/adapter.ts';
 import { writeModelFolder } from '../model/folder.ts';
 import { writePeft } from '../model/peft.ts';
+import { expectedTensors } from '../model/weights.ts';
 import {
   loadTrained,
   newestCheckpoint,
@@ -222,10 +225,28 @@ function writeTuned(run: RunContext, folder: string, tensors: readonly TensorToW
   const { classes } = run.dataset;
   const task = classes === undefined ? 'CAUSAL_LM' : 'SEQ_CLS';
   const classifier = classes && { kind: classes.kind, labels: [...classes.names] };
-  if (run.spec === undefined) writeModelFolder(folder, run.source, tensors, classifier);
-  else writePeft(folder, run.spec, tensors, { baseModel: hubId, baseHash: sha256 }, task);
+  const { adapter } = run.net;
+  if (adapter === undefined) writeModelFolder(folder, run.source, withFrozen(run, tensors), classifier);
+  else {
+    const { spec, constants } = adapter;
+    writePeft(folder, spec, tensors, { baseModel: hubId, baseHash: sha256 }, { task, constants });
+  }
   // Only the best checkpoint is calibrated, once the run is over.
   if (classifier !== undefined) writeClassifier(folder, { ...classifier, calibration: null });
+}
+
+/** A whole model: what trained, and what stayed as it was. */
+function withFrozen({ source, net }: RunContext, trained: readonly TensorToWrite<'F32'>[]): TensorToWrite<'F32'>[] {
+  const names = new Set(trained.map(({ name }) => name));
+  const isLeft = (name: string) => !names.has(name) && !(net.classifier !== undefined && name === HEAD_TENSOR);
+  const frozen = [...expectedTensors(source.config)].filter(([name]) => isLeft(name));
+  return [
+    ...trained,
+    ...frozen.map(([name, shape]) => {
+      const data = () => readStored(source.tensors.get(name)!);
+      return { name, type: 'F32' as const, shape, data };
+    }),
+  ];
 }
 
 async function* finish(

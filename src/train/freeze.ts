@@ -1,6 +1,7 @@
 import { defaultEpochs, totalSteps } from '../data/index.ts';
 import { TunesmithError } from '../errors/index.ts';
 import { automaticPeakRate, FLOORED, stepsOf } from '../math/schedule.ts';
+import { methodOf } from '../model/adapters/index.ts';
 import type { ModelConfig } from '../model/config.ts';
 import type { RunConfig, TrainConfig } from './config.ts';
 import type { LoopOptions } from './loop.ts';
@@ -32,11 +33,17 @@ export function freeze(config: RunConfig, model: ModelConfig, rows: number, targ
     return value;
   };
   const { train, output, weights } = config;
+  const factors = [
+    [train.optimizer, RATES[train.optimizer]],
+    [weights.kind, weights.kind === 'full' ? 1 : methodOf(weights).rate],
+  ] as const;
+  const peak = automaticPeakRate(weights.kind === 'full' ? 'full' : 'lora', model.hiddenSize);
   const lr = choose('train.lr', train.lr, () => [
-    Number((RATES[train.optimizer] * automaticPeakRate(weights.kind, model.hiddenSize)).toPrecision(3)),
-    `5e-4 x (2000 / ${model.hiddenSize})^0.78${weights.kind === 'full' ? ' / 10 for full weights' : ''}${
-      RATES[train.optimizer] === 1 ? '' : ` x ${RATES[train.optimizer]} for ${train.optimizer}`
-    }`,
+    Number(factors.reduce((rate, [, factor]) => rate * factor, peak).toPrecision(3)),
+    `5e-4 x (2000 / ${model.hiddenSize})^0.78${weights.kind === 'full' ? ' / 10 for full weights' : ''}${factors
+      .filter(([, factor]) => factor !== 1)
+      .map(([name, factor]) => ` x ${factor} for ${name}`)
+      .join('')}`,
   ]);
   const epochs =
     train.steps === undefined

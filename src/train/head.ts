@@ -11,14 +11,14 @@ export interface HeadShape {
 }
 
 /** What a head program computes: the logits alone, the loss alone, or gradients with it. */
-export type HeadMode = 'logits' | 'loss' | 'gradient' | 'gradient-and-weights';
+export type HeadMode = 'logits' | 'loss' | 'gradient' | 'gradient-and-norm' | 'gradient-and-weights';
 
 /**
  * Final norm, output projection and cross entropy at the positions where there is loss. Logits exist for one chunk of positions only.
  *
  * Inputs: `x` [N, D], those of the final norm, `head` [V, D], `position` and `target` [C] i32, `weight` [C, 1] (0 for padding).
  * Output `nll` [C, 1]: -log p(target), not weighted; with `logits` only `logits` [C, V]. With `gradient` also `dx` [N, D], to which the chunk's part is added (input `dx.in`);
- * with `gradient-and-weights` also the norm's gradients (`d.norm` [D]) and `d.head` [V, D].
+ * with `gradient-and-norm` also the norm's gradients (`d.norm` [D]), with `gradient-and-weights` those and `d.head` [V, D].
  *
  * The gradient of the logits, softmax - one-hot, is never formed: with e = exp(logits - max) and s = sum(e),
  * it gives dh = (e W) / s - W[target].
@@ -52,8 +52,8 @@ export function headGraph(shape: HeadShape, mode: HeadMode): Graph {
   const wanted = [picked_CD, ...norms.map(({ name, shape: size }) => g.input(name, size))];
   const [dPicked, ...dNorms] = backward(g, [[h_CD, dh_CD]], wanted);
   outputs.dx = g.scatterAdd(g.input('dx.in', [tokens, width]), position_C, dPicked!);
+  for (const [i, { name }] of norms.entries()) outputs[`d.${name}`] = dNorms[i]!;
   if (mode === 'gradient-and-weights') {
-    for (const [i, { name }] of norms.entries()) outputs[`d.${name}`] = dNorms[i]!;
     outputs['d.head'] = headGradient(g, { e_CV, h_CD, scale_C1, weight_C1, head_VD, target_C });
   }
   return finishGraph(g, outputs);

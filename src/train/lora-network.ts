@@ -1,6 +1,6 @@
 import type { Engine } from '../engine/index.ts';
 import { makeFolder } from '../io/index.ts';
-import { type AdapterRequest, type AdapterSpec, resolveAdapter } from '../model/adapter.ts';
+import { type AdapterSpec, type LoraRequest, loraRequest, resolveAdapter } from '../model/adapter.ts';
 import { initialAdapter } from '../model/adapter-handles.ts';
 import { uploadBase } from '../model/base.ts';
 import { writePeft } from '../model/peft.ts';
@@ -22,13 +22,13 @@ export interface LoraNetwork extends Network {
 export function createLora(
   engine: Engine,
   source: ModelSource,
-  { seed = 0, ...request }: AdapterRequest & { readonly seed?: number },
+  { seed = 0, ...request }: LoraRequest & { readonly seed?: number },
 ): LoraNetwork {
-  const spec = resolveAdapter(source.config, request);
+  const spec = resolveAdapter(source.config, loraRequest(request));
   const base = uploadBase(engine, source.config, source.tensors);
-  const adapter = initialAdapter(engine, source.config, spec, seed);
+  const adapter = initialAdapter(engine, source, spec, seed);
   const dropout = spec.dropout > 0 ? { share: spec.dropout, seed } : undefined;
-  return { ...createNetwork({ engine, base, adapter, weights: 'lora', dropout }), source, spec };
+  return { ...createNetwork({ engine, base, adapter, dropout }), source, spec };
 }
 
 /**

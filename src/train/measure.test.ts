@@ -3,7 +3,7 @@ import { temporaryFolder } from '../../test/support/cli.ts';
 import { writeTinyChatModel } from '../../test/support/tiny-chat-model.ts';
 import { buildMicroBatch, planMicroBatches } from '../data/index.ts';
 import { type Engine, openOrtHere } from '../engine/index.ts';
-import { resolveAdapter } from '../model/adapter.ts';
+import { loraRequest, resolveAdapter } from '../model/adapter.ts';
 import { initialAdapter } from '../model/adapter-handles.ts';
 import { uploadBase } from '../model/base.ts';
 import { openModelSource } from '../model/source.ts';
@@ -13,6 +13,7 @@ import { measure } from './measure.ts';
 import { trainedTensors } from './names.ts';
 import { createNetwork, type Network } from './network.ts';
 import { constantsOf, OPTIMIZERS, type OptimizerName } from './optimisers/index.ts';
+import { trainedInFull } from './trained.ts';
 
 let engine: Engine;
 beforeAll(async () => {
@@ -31,9 +32,10 @@ const batches = planMicroBatches([30, 20, 25], { pack: true, microBatch: 1 }).ma
 
 function network(weights: 'lora' | 'full'): Network {
   const base = uploadBase(engine, source.config, source.tensors);
-  const spec = resolveAdapter(source.config, { rank: 4, alpha: 8, dropout: 0, targets: 'all-linear' });
-  const adapter = weights === 'lora' ? initialAdapter(engine, source.config, spec, 0) : undefined;
-  return createNetwork({ engine, base, adapter, weights });
+  const spec = resolveAdapter(source.config, loraRequest({ rank: 4, alpha: 8, targets: 'all-linear' }));
+  const adapter = weights === 'lora' ? initialAdapter(engine, source, spec, 0) : undefined;
+  const trained = weights === 'full' ? trainedInFull(source.config) : undefined;
+  return createNetwork({ engine, base, adapter, trained });
 }
 
 const bitsOf = async (net: Network) =>

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../test/support/cli.ts';
 import { writeTinyChatModel } from '../../test/support/tiny-chat-model.ts';
 import type { PreparedExample } from '../data/index.ts';
-import { resolveAdapter } from '../model/adapter.ts';
+import { loraRequest, resolveAdapter } from '../model/adapter.ts';
 import { openModelSource } from '../model/source.ts';
 import { RunConfig, type RunConfigInput } from './config.ts';
 import { chooseMemory, longestTrainable, parseBytes, stepBytes, type Trainee } from './memory.ts';
@@ -11,7 +11,7 @@ const source = openModelSource(writeTinyChatModel(temporaryFolder(), { max_posit
 
 function trainee(more: Partial<RunConfigInput> = {}): Trainee {
   const config = RunConfig.parse({ model: 'm', data: 'd', ...more });
-  const lora = { rank: 8, alpha: 16, dropout: 0, targets: 'all-linear' };
+  const lora = loraRequest({ rank: 8, alpha: 16, targets: 'all-linear' });
   const spec = config.weights.kind === 'lora' ? resolveAdapter(source.config, lora) : undefined;
   return { config, source, spec };
 }

@@ -10,18 +10,19 @@ import {
 } from '../graph/index.ts';
 import { fillUniform } from '../math/random.ts';
 import type { AdapterHandles } from '../model/adapter-handles.ts';
+import { type AdaptedModules, adaptedKey, adaptedLinear, derivedGraph } from '../model/adapters/index.ts';
 import { decoderLayer, embedded, layerSignature, linearModules, outerTensors } from '../model/architectures.ts';
 import type { Layout } from '../model/attention.ts';
 import type { BaseHandles } from '../model/base.ts';
-import { layerWeightNames } from '../model/base.ts';
 import type { ModelConfig } from '../model/config.ts';
-import { type LoraModule, loraLinear } from '../model/lora.ts';
+import { baseLinear } from '../model/linear.ts';
 import { rotationTables } from '../model/rope.ts';
 import { f32, i32, sizeOf } from '../tensor/tensor.ts';
 import { type Classifier, classifierHead, SCORE } from './classify/head.ts';
 import type { HeadMode } from './head.ts';
 import { cached } from './programs.ts';
 import { ROUTER_LOAD, routerInputs, routerLossOf, routerSlope } from './router-loss.ts';
+import { firstTrained, gradientMode, nothingTrained, type Trained, trainedByAdapter, withScore } from './trained.ts';
 import { type HeadResult, vocabularyHead } from './vocabulary-head.ts';
 
 type Handles = Record<string, Handle>;
@@ -38,8 +39,11 @@ export interface Network {
   readonly outer: Handles;
   /** Set where rows are classified, and no token is predicted. */
   readonly classifier: Classifier | undefined;
-  readonly adapted: readonly ReadonlyMap<string, LoraModule>[];
-  readonly weights: 'lora' | 'full';
+  readonly adapter: AdapterHandles | undefined;
+  readonly adapted: readonly AdaptedModules[];
+  readonly trained: Trained;
+  /** Whether head and embedding are one tensor. */
+  readonly isTied: boolean;
   readonly keep: Keep;
   readonly dropout: DropoutPlan | undefined;
   readonly neftune: NeftunePlan | undefined;
@@ -67,7 +71,8 @@ export interface NetworkOptions {
   readonly engine: Engine;
   readonly base: BaseHandles;
   readonly adapter?: AdapterHandles | undefined;
-  readonly weights: 'lora' | 'full';
+  /** Default: what the adapter trains, or nothing. A classifier's head always trains. */
+  readonly trained?: Trained | undefined;
   /** With its head [K, D]. */
   readonly classifier?: (Classifier & { readonly score: Handle }) | undefined;
   readonly keep?: Keep;
@@ -81,22 +86,30 @@ export function createNetwork({
   engine,
   base,
   adapter,
-  weights,
+  trained = adapter === undefined ? nothingTrained(base.config) : trainedByAdapter(base.config, adapter.spec),
   classifier,
   keep = 'matmul',
   dropout,
   neftune,
   routerLoss,
 }: NetworkOptions): Network {
+  const isTied = base.config.tiedEmbeddings && adapter?.spec.tie !== 'cut';
+  const outer: Handles = { ...base.outer, ...adapter?.outer };
   return {
     engine,
     config: base.config,
     isAtRest: base.isAtRest,
     layers: base.layers.map((layer, i) => ({ ...layer, ...adapter?.layers[i] })),
-    outer: { ...base.outer, ...(classifier === undefined ? {} : { [SCORE]: classifier.score }) },
+    outer: {
+      ...outer,
+      ...(isTied ? { head: outer.embed! } : {}),
+      ...(classifier === undefined ? {} : { [SCORE]: classifier.score }),
+    },
     classifier,
+    adapter,
     adapted: adapter?.spec.modules ?? base.layers.map(() => new Map()),
-    weights,
+    trained: classifier === undefined ? trained : withScore(trained),
+    isTied,
     keep,
     dropout,
     neftune,
@@ -106,20 +119,19 @@ export function createNetwork({
   };
 }
 
-/** Names of the trained inputs of a layer. */
-export function trainedNames(net: Network, layer: number): string[] {
-  if (net.weights === 'full') return layerWeightNames(net.config, layer);
-  return [...net.adapted[layer]!.keys()].flatMap((m) => [`${m}.lora_A.weight`, `${m}.lora_B.weight`]);
-}
-
-/** Names of the trained tensors outside the layers. A classifier trains its own head, and none over the vocabulary. */
-export function trainedOuter({
-  weights,
-  config,
-  classifier,
-}: Pick<Network, 'weights' | 'config' | 'classifier'>): string[] {
-  const names: string[] = weights === 'full' ? outerTensors(config).map(({ name }) => name) : [];
-  return classifier === undefined ? names : [...names.filter((name) => name !== 'head'), SCORE];
+/** Brings up to date what follows from trained tensors: after each change of them. */
+export function refreshDerived(net: Network): void {
+  const { engine, config, adapted } = net;
+  if (net.isTied) net.outer.head = net.outer.embed!;
+  for (const [layer, own] of adapted.entries()) {
+    const modules = linearModules(config, layer);
+    const graph = derivedGraph(own, modules, (g) => baseLinear(g, modules));
+    if (graph === undefined) continue;
+    const inputs = net.layers[layer]!;
+    const fresh = engine.run(engine.compile(graph), inputs);
+    engine.release(...Object.keys(fresh).map((name) => inputs[name]!));
+    Object.assign(inputs, fresh);
+  }
 }
 
 /** Results of one micro-batch: handles that the caller reads and releases. */
@@ -140,7 +152,7 @@ export function microStep(net: Network, batch: MicroBatch, step: number): MicroS
   const layout = layoutOf(batch);
   const shared = { ...sharedInputs(net, batch), ...(net.routerLoss === undefined ? {} : routerInputs(engine, batch)) };
   const loads: Handle[] = [];
-  const first = net.weights === 'full' ? 0 : net.adapted.findIndex((m) => m.size > 0);
+  const first = firstTrained(net.trained);
   let x = disturbed(net, batch, embed(net, batch), step);
   const kept: { x: Handle; saved: Handles; dropout: Handles }[] = [];
   for (let layer = 0; layer < config.layers; layer++) {
@@ -156,7 +168,7 @@ export function microStep(net: Network, batch: MicroBatch, step: number): MicroS
     else engine.release(x, ...Object.values(dropout));
     x = y!;
   }
-  const head = lossHead(net, batch, x, net.weights === 'full' ? 'gradient-and-weights' : 'gradient');
+  const head = lossHead(net, batch, x, gradientMode(net.trained, isShared(net)));
   engine.release(x);
   if (loads.length > 0) Object.assign(shared, routerSlope(net, loads, batch, net.routerLoss!));
   let dy = head.dx!;
@@ -166,11 +178,10 @@ export function microStep(net: Network, batch: MicroBatch, step: number): MicroS
     const { backward } = layerPrograms(net, layer, layout, true);
     const grads = engine.run(backward!, { ...net.layers[layer], ...shared, ...dropout, ...saved, x: input, dy });
     engine.release(input, dy, ...Object.values(saved), ...Object.values(dropout));
-    for (const name of trainedNames(net, layer)) layers[layer]![name] = grads[`d.${name}`]!;
+    for (const name of net.trained.layers[layer]!) layers[layer]![name] = grads[`d.${name}`]!;
     dy = grads['d.x']!;
   }
-  const outer = net.weights === 'full' ? outerGradients(net, batch, head, dy) : head.weights;
-  if (net.weights === 'lora') engine.release(dy);
+  const outer = outerGradients(net, batch, head, dy);
   engine.release(...Object.values(shared));
   return { nll: head.nll, layers, outer, tokens: batch.lossTokens };
 }
@@ -228,21 +239,16 @@ function layoutKey({ tokens, rows, length, dense }: Layout): string {
 
 /** Equal for layers that have the same programs. */
 function layerKey(net: Network, layer: number, layout: Layout): string {
-  return `${layoutKey(layout)}|${layerSignature(net.config, layer, layout)}|${adaptedKey(net, layer)}`;
-}
-
-function adaptedKey(net: Network, layer: number): string {
-  return [...net.adapted[layer]!].map(([module, { rank, scale }]) => `${module}:${rank}:${scale}`).join(',');
+  return `${layoutKey(layout)}|${layerSignature(net.config, layer, layout)}|${adaptedKey(net.adapted[layer]!)}`;
 }
 
 function segmentOf(net: Network, layer: number, layout: Layout): Segment {
   const { config, routerLoss } = net;
   return (g, beside) => {
     const x_ND = g.input('x', [layout.tokens, config.hiddenSize]);
-    const linear = loraLinear(g, linearModules(config, layer), {
-      adapted: net.adapted[layer]!,
-      dropout: net.dropout !== undefined,
-    });
+    const modules = linearModules(config, layer);
+    const dropout = net.dropout !== undefined;
+    const linear = adaptedLinear(g, modules, { adapted: net.adapted[layer]!, dropout, base: baseLinear(g, modules) });
     const onRouting = routerLoss === undefined ? undefined : routerLossOf(g, beside);
     return decoderLayer(g, x_ND, { config, layer, layout, linear, onRouting });
   };
@@ -254,13 +260,14 @@ function layerPrograms(
   layout: Layout,
   trained: boolean,
 ): { readonly forward: Program; readonly backward: Program | undefined } {
-  const key = `${layerKey(net, layer, layout)}|${trained}`;
+  const names = net.trained.layers[layer]!;
+  const key = `${layerKey(net, layer, layout)}|${trained ? names.join(',') : 'frozen'}`;
   const known = net.programs.get(`forward|${key}`);
   if (known !== undefined) return { forward: known, backward: net.programs.get(`backward|${key}`) };
   const segment = segmentOf(net, layer, layout);
   if (!trained) return { forward: cached(net, `forward|${key}`, () => forwardProgram(segment)), backward: undefined };
   // The first trained layer's own d.x is not needed, but a program without it would be compiled anew for each layout.
-  const { forward, backward } = segmentPrograms(segment, ['x', ...trainedNames(net, layer)], net.keep);
+  const { forward, backward } = segmentPrograms(segment, ['x', ...names], net.keep);
   return {
     forward: cached(net, `forward|${key}`, () => forward),
     backward: cached(net, `backward|${key}`, () => backward),
@@ -338,30 +345,50 @@ function lossHead(net: Network, batch: MicroBatch, x: Handle, mode: HeadMode): H
   return classifierHead({ ...net, classifier, program }, batch, x, mode);
 }
 
-/** Gradients of the embedding (its rows in token order, on top of the head's where the two are tied), of learned positions, the norm and the head. */
+/** Whether the head's gradient is the embedding's too. */
+function isShared({ isTied, classifier }: Network): boolean {
+  return isTied && classifier === undefined;
+}
+
+/** Gradients of what trains outside the layers; what arrives and is not wanted is released. */
 function outerGradients(net: Network, batch: MicroBatch, { weights }: HeadResult, dx: Handle): Handles {
+  const wanted = new Set(net.trained.outer);
+  const tables = outerTensors(net.config).filter(
+    ({ name }) => (name === 'embed' || name === 'positionTable') && wanted.has(name),
+  );
+  const made = tables.length === 0 ? {} : tableGradients(net, batch, tables, { ...weights, dx });
+  const found: Handles = { ...weights, ...made };
+  // With the embedding, the head's part went into the embedding's.
+  const unwanted = Object.keys(found).filter((name) => !wanted.has(name));
+  net.engine.release(dx, ...unwanted.map((name) => found[name]!));
+  return Object.fromEntries(net.trained.outer.map((name) => [name, found[name]!]));
+}
+
+/** Gradients of the embedding (its rows in token order, on top of the head's where the two are tied) and of learned positions. */
+function tableGradients(
+  net: Network,
+  batch: MicroBatch,
+  tables: ReturnType<typeof outerTensors>,
+  gradients: Handles,
+): Handles {
   const { engine, config } = net;
-  const { hiddenSize, tiedEmbeddings, embeddingScale } = config;
+  const { hiddenSize, embeddingScale } = config;
   const n = batch.ids.length;
-  const isShared = tiedEmbeddings && net.classifier === undefined;
-  const tables = outerTensors(config).filter(({ name }) => name === 'embed' || name === 'positionTable');
-  const program = cached(net, `embed-gradient|${n}|${isShared}`, () => {
+  const shared = isShared(net);
+  const program = cached(net, `embed-gradient|${n}|${tables.map(({ name }) => name).join(',')}`, () => {
     const g = createBuilder();
     const rows = g.input('dx', [n, hiddenSize]);
     const scaled = embeddingScale === 1 ? rows : g.mul(rows, g.scalar(embeddingScale));
-    const gradients = tables.map(({ name, shape }) => {
+    const outputs = tables.map(({ name, shape }) => {
       if (name === 'positionTable')
         return [name, g.scatterAdd(g.fill(0, shape), g.input('at', [n], 'i32'), rows)] as const;
-      const start = isShared ? g.input('head', shape) : g.fill(0, shape);
+      const start = shared ? g.input('head', shape) : g.fill(0, shape);
       return [name, g.scatterAdd(start, g.input('ids', [n], 'i32'), scaled)] as const;
     });
-    return finishGraph(g, Object.fromEntries(gradients));
+    return finishGraph(g, Object.fromEntries(outputs));
   });
-  const inputs = { ids: engine.upload(i32(batch.ids, [n])), at: engine.upload(i32(batch.positions, [n])), dx };
-  const made = engine.run(program, { ...weights, ...inputs });
+  const inputs = { ids: engine.upload(i32(batch.ids, [n])), at: engine.upload(i32(batch.positions, [n])) };
+  const made = engine.run(program, { ...gradients, ...inputs });
   engine.release(...Object.values(inputs));
-  if (!isShared) return { ...weights, ...made };
-  const { head, ...others } = weights;
-  engine.release(head!);
-  return { ...others, ...made };
+  return made;
 }

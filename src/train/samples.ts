@@ -39,12 +39,7 @@ function promptOf(row: Row, { tokenizer, template }: TextSetup): SamplePrompt | 
 
 /** Answers of the network as it stands, greedily. */
 export async function answerSamples(
-  {
-    net,
-    spec,
-    text: { tokenizer, template, format },
-    onActivity,
-  }: Pick<RunContext, 'net' | 'spec' | 'text' | 'onActivity'>,
+  { net, text: { tokenizer, template, format }, onActivity }: Pick<RunContext, 'net' | 'text' | 'onActivity'>,
   prompts: readonly SamplePrompt[],
   signal: AbortSignal,
 ): Promise<{ prompt: string; text: string }[]> {
@@ -53,7 +48,11 @@ export async function answerSamples(
   if (tokenizer.eosId !== undefined) stopIds.add(tokenizer.eosId);
   if (format === 'chat' && template !== undefined) stopIds.add(endOfTurn(template, tokenizer).id);
   const base = { config: net.config, isAtRest: net.isAtRest, outer: net.outer, layers: net.layers };
-  const session = { engine: net.engine, base, adapter: spec === undefined ? undefined : { spec, layers: net.layers } };
+  const session = {
+    engine: net.engine,
+    base,
+    adapter: net.adapter && { ...net.adapter, layers: net.layers, outer: net.outer },
+  };
   const answers = prompts.map(({ text }) => ({ prompt: text, text: '' }));
   const ids = prompts.map((prompt) => prompt.ids);
   const made = prompts.map(() => 0);

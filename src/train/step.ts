@@ -1,7 +1,7 @@
 import type { MicroBatch } from '../data/index.ts';
 import type { Handle } from '../engine/index.ts';
 import { TunesmithError } from '../errors/index.ts';
-import { type MicroStep, microStep, type Network, readLosses, trainedNames, trainedOuter } from './network.ts';
+import { type MicroStep, microStep, type Network, readLosses, refreshDerived } from './network.ts';
 import { type GroupState, initialGroupState, type OptimizerOptions, squares, updateGroup } from './optimisers/index.ts';
 import { sumInto } from './programs.ts';
 
@@ -14,17 +14,16 @@ export type Place = number | 'outer';
 export type OptimizerState = Map<Place, GroupState>;
 
 /** Places that train, in the order in which sums run over them. */
-export function trainedPlaces(net: Network): Place[] {
-  const layers = net.layers.map((_, layer) => layer).filter((layer) => trainedNames(net, layer).length > 0);
-  return trainedOuter(net).length > 0 ? [...layers, 'outer'] : layers;
+export function trainedPlaces({ trained }: Pick<Network, 'trained'>): Place[] {
+  const layers = [...trained.layers.keys()].filter((layer) => trained.layers[layer]!.length > 0);
+  return trained.outer.length > 0 ? [...layers, 'outer'] : layers;
 }
 
 /** The trained handles of a place, by name. */
 export function trainedHandles(net: Network, place: Place): Handles {
-  if (place !== 'outer') {
-    return Object.fromEntries(trainedNames(net, place).map((name) => [name, net.layers[place]![name]!]));
-  }
-  return Object.fromEntries(trainedOuter(net).map((name) => [name, net.outer[name]!]));
+  const [names, handles] =
+    place === 'outer' ? [net.trained.outer, net.outer] : [net.trained.layers[place]!, net.layers[place]!];
+  return Object.fromEntries(names.map((name) => [name, handles[name]!]));
 }
 
 /** The state that every run begins with, for everything that trains. */
@@ -148,10 +147,7 @@ export function applyUpdate(
     const group = { parameters: trainedHandles(net, place), grads, state: state.get(place)! };
     const next = updateGroup(net.engine, group, optimizer, { step, lr, gradScale });
     state.set(place, next.state);
-    if (place !== 'outer') Object.assign(net.layers[place]!, next.parameters);
-    else {
-      Object.assign(net.outer, next.parameters);
-      if (net.config.tiedEmbeddings) net.outer.head = net.outer.embed!;
-    }
+    Object.assign(place === 'outer' ? net.outer : net.layers[place]!, next.parameters);
   }
+  refreshDerived(net);
 }

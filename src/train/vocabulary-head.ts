@@ -2,7 +2,6 @@
 import type { MicroBatch } from '../data/index.ts';
 import type { Engine, Handle } from '../engine/index.ts';
 import { createBuilder, finishGraph } from '../graph/index.ts';
-import { outerTensors } from '../model/architectures.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { f32, i32 } from '../tensor/tensor.ts';
 import {
@@ -38,7 +37,7 @@ export interface HeadPlace extends ProgramCache {
 /** Runs the head over the positions with loss: slice by slice of the vocabulary, unless it is small or trains. */
 export function vocabularyHead(place: HeadPlace, batch: MicroBatch, x: Handle, mode: HeadMode): HeadResult {
   const { vocabSize, hiddenSize } = place.config;
-  if (mode === 'gradient-and-weights') return wholeHead(place, batch, x, mode);
+  if (mode === 'gradient-and-weights' || mode === 'gradient-and-norm') return wholeHead(place, batch, x, mode);
   const slices = headSlices(vocabSize, hiddenSize);
   if (slices.length === 1) return wholeHead(place, batch, x, mode);
   return slicedHead(place, batch, x, mode, slices);
@@ -64,11 +63,9 @@ function wholeHead(place: HeadPlace, batch: MicroBatch, x: Handle, mode: HeadMod
       engine.release(dx);
       dx = out.dx!;
     }
-    if (mode === 'gradient-and-weights') {
-      const trained = outerTensors(config).filter(({ name }) => name.startsWith('norm'));
-      const part = Object.fromEntries(
-        [...trained.map(({ name }) => name), 'head'].map((name) => [name, out[`d.${name}`]!]),
-      );
+    const gradients = Object.entries(out).filter(([name]) => name.startsWith('d.'));
+    if (gradients.length > 0) {
+      const part = Object.fromEntries(gradients.map(([name, handle]) => [name.slice(2), handle]));
       weights = weights === undefined ? part : sumInto(place, 'head-gradients', weights, part);
     }
     from += chunk;

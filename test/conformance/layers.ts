@@ -1,8 +1,9 @@
 import type { Builder, Value } from '../../src/graph/index.ts';
+import { type AdaptedModule, adaptedLinear, trainedInputs } from '../../src/model/adapters/index.ts';
 import { decoderLayer, layerVectors, linearModules } from '../../src/model/architectures.ts';
 import { attention, type Layout } from '../../src/model/attention.ts';
 import { parseHfConfig } from '../../src/model/config.ts';
-import { baseLinear, loraLinear } from '../../src/model/lora.ts';
+import { baseLinear } from '../../src/model/linear.ts';
 import { ropeTables } from '../../src/model/rope.ts';
 import { dropoutMask, exactly, indices, real, type TestInputs, type TestTensor } from './values.ts';
 
@@ -65,21 +66,42 @@ function layerInputs(layout: Layout): Record<string, TestTensor> {
     inputs[`${m.module}.weight`] = real([m.out, m.in], -0.6, 0.6, 10 + i);
     inputs[`${m.module}.lora_A.weight`] = real([2, m.in], -0.6, 0.6, 20 + i);
     inputs[`${m.module}.lora_B.weight`] = real([m.out, 2], -0.6, 0.6, 30 + i);
+    inputs[`${m.module}.lora_A0.weight`] = real([2, m.in], -0.6, 0.6, 50 + i);
+    inputs[`${m.module}.lora_B0.weight`] = real([m.out, 2], -0.6, 0.6, 60 + i);
+    inputs[`${m.module}.lora_magnitude_vector`] = real([m.out], 0.5, 1.5, 70 + i);
+    inputs[`${m.module}.weight_norm`] = real([m.out], 0.5, 1.5, 80 + i);
+    inputs[`${m.module}.vera_lambda_b`] = real([m.out], -0.6, 0.6, 90 + i);
+    inputs[`${m.module}.vera_lambda_d`] = real([2], -0.6, 0.6, 100 + i);
+    inputs[`vera_A.${m.in}`] = real([2, m.in], -0.6, 0.6, 110);
+    inputs[`vera_B.${m.out}`] = real([m.out, 2], -0.6, 0.6, 120);
+    inputs[`${m.module}.ia3_l`] = real(m.module === 'mlp.down_proj' ? [1, m.in] : [m.out, 1], 0.5, 1.5, 130 + i);
     inputs[`${m.module}.dropout`] = dropoutMask([layout.tokens, m.in], 40 + i);
   }
   return inputs;
 }
 
-const lora = MODULES.flatMap((m) => [`${m.module}.lora_A.weight`, `${m.module}.lora_B.weight`]);
 const base = [...NORMS.map(({ name }) => name), ...MODULES.map((m) => `${m.module}.weight`)];
 
-function layer(name: string, layout: Layout, kind: 'lora' | 'full', dropout = false): SegmentCase {
-  const adapted = new Map(MODULES.map((m) => [m.module, { rank: 2, scale: 1.5 }]));
+/** How every module is adapted in a case. */
+const ADAPTED: Readonly<Record<string, (module: string) => AdaptedModule>> = {
+  LoRA: () => ({ kind: 'lora', rank: 2, scale: 1.5 }),
+  'LoRA off its start': () => ({ kind: 'lora', rank: 2, scale: 1.5, start: 'subtracted' }),
+  DoRA: () => ({ kind: 'dora', rank: 2, scale: 1.5 }),
+  VeRA: () => ({ kind: 'vera', rank: 2, dInitial: 0.1 }),
+  '(IA)^3': (module) => ({ kind: 'ia3', scales: module === 'mlp.down_proj' ? 'input' : 'output' }),
+};
+
+function layer(layout: Layout, what: string, dropout = false): SegmentCase {
+  const how = ADAPTED[what];
+  const adapted = new Map(how === undefined ? [] : MODULES.map((m) => [m.module, how(m.module)] as const));
   const segment = (g: Builder) => {
-    const linear = kind === 'full' ? baseLinear(g, MODULES) : loraLinear(g, MODULES, { adapted, dropout });
+    const linear = adaptedLinear(g, MODULES, { adapted, dropout, base: baseLinear(g, MODULES) });
     return decoderLayer(g, g.input('x', [layout.tokens, config.hiddenSize]), { config, layer: 0, layout, linear });
   };
-  return { name, segment, inputs: layerInputs(layout), wanted: ['x', ...(kind === 'lora' ? lora : base)] };
+  const wanted = ['x', ...(how === undefined ? base : trainedInputs(adapted, MODULES))];
+  const where = layout.dense ? 'dense' : 'grid with padding';
+  const name = `llama layer, ${what}${dropout ? ' with dropout' : ''}, ${where}`;
+  return { name, segment, inputs: layerInputs(layout), wanted };
 }
 
 /** Attention alone in blocks of `queryBlock` queries; every case of a window has the same inputs and so the same result. */
@@ -110,8 +132,8 @@ export const ATTENTION_CASES: readonly SegmentCase[] = [
 
 /** The decoder layers that are trained: adapters and full weights, rows without and with padding, dropout. */
 export const LAYER_CASES: readonly SegmentCase[] = [
-  layer('llama layer, LoRA, dense', DENSE, 'lora'),
-  layer('llama layer, LoRA, grid with padding', GRID, 'lora'),
-  layer('llama layer, LoRA with dropout, dense', DENSE, 'lora', true),
-  layer('llama layer, full weights, grid with padding', GRID, 'full'),
+  layer(GRID, 'LoRA'),
+  ...Object.keys(ADAPTED).map((what) => layer(DENSE, what)),
+  ...['LoRA', 'LoRA off its start', 'DoRA', 'VeRA'].map((what) => layer(DENSE, what, true)),
+  layer(GRID, 'full weights'),
 ];

@@ -58,8 +58,7 @@ describe.each(['single', 'weighted', 'multi'] as const)('sequence classification
     return createNetwork({
       engine,
       base: uploadBase(engine, source.config, source.tensors),
-      adapter: uploadAdapter(engine, source.config, adapter.spec, adapter.tensors),
-      weights: 'lora',
+      adapter: uploadAdapter(engine, source, adapter),
       classifier: {
         kind: name === 'multi' ? 'multi' : 'single',
         classes: 3,

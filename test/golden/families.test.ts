@@ -10,9 +10,9 @@ import { isTransposed, transposed } from '../../src/model/hf-layout.ts';
 import { openPeft } from '../../src/model/peft.ts';
 import { openModelSource } from '../../src/model/source.ts';
 import type { Example } from '../../src/text/example.ts';
-import { fileName } from '../../src/train/names.ts';
 import { createNetwork, microStep, type Network, readLosses } from '../../src/train/network.ts';
 import { initialState, trainStep } from '../../src/train/step.ts';
+import { fileName, trainedInFull } from '../../src/train/trained.ts';
 import { GOLDENS } from './names.ts';
 
 // Tolerances of the project: see CONTRIBUTING.md. Looser ones would hide a wrong epsilon; golden.json says by how much.
@@ -66,8 +66,8 @@ describe.each(GOLDENS)('golden %s', (name) => {
     createNetwork({
       engine,
       base: uploadBase(engine, source.config, source.tensors),
-      adapter: weights === 'lora' ? uploadAdapter(engine, source.config, adapter.spec, adapter.tensors) : undefined,
-      weights,
+      adapter: weights === 'lora' ? uploadAdapter(engine, source, adapter) : undefined,
+      trained: weights === 'full' ? trainedInFull(source.config) : undefined,
       keep,
     });
   const examples = goldenRows(tensors);
@@ -143,7 +143,7 @@ function goldenRows(tensors: Tensors): Example[] {
 /** Gradients by the name that the reference gives them. */
 function* gradients(net: Network, step: ReturnType<typeof microStep>) {
   for (const [place, grads] of [...step.layers.entries(), ['outer', step.outer] as const]) {
-    for (const [name, handle] of Object.entries(grads)) yield [fileName(net, place, name), handle] as const;
+    for (const [name, handle] of Object.entries(grads)) yield [fileName(net.config, net.trained, place, name), handle] as const;
   }
 }
 

@@ -36,7 +36,7 @@ describe.each(GOLDENS)('generation with golden %s', (name) => {
     const decoder = createDecoder({
       engine,
       base: uploadBase(engine, config, source.tensors),
-      adapter: adapted ? uploadAdapter(engine, config, adapter.spec, adapter.tensors) : undefined,
+      adapter: adapted ? uploadAdapter(engine, source, adapter) : undefined,
     });
     for (const prompt of [1, 13]) {
       const cache = decoder.allocate(1, 64);

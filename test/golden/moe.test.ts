@@ -7,8 +7,8 @@ import { uploadAdapter } from '../../src/model/adapter-handles.ts';
 import { uploadBase } from '../../src/model/base.ts';
 import { openPeft } from '../../src/model/peft.ts';
 import { openModelSource } from '../../src/model/source.ts';
-import { fileName } from '../../src/train/names.ts';
 import { createNetwork, microStep, type NetworkOptions, readLosses } from '../../src/train/network.ts';
+import { fileName, trainedInFull } from '../../src/train/trained.ts';
 import { cli, temporaryFolder } from '../support/cli.ts';
 import { expectClose, expectCurve, type Curve } from '../support/close.ts';
 import { goldenRows, writeRows } from '../support/golden-rows.ts';
@@ -51,7 +51,7 @@ async function gradients(options: Omit<NetworkOptions, 'engine' | 'base'>) {
   for (const [place, grads] of [...step.layers.entries(), ['outer', step.outer] as const]) {
     for (const [name, handle] of Object.entries(grads)) {
       const { data: values } = await engine.read(handle);
-      found.set(fileName(net, place, name), (values as Float32Array).map((x) => x / batch.lossTokens));
+      found.set(fileName(source.config, net.trained, place, name), (values as Float32Array).map((x) => x / batch.lossTokens));
     }
   }
   return { found, loss: nll.reduce((a, b) => a + b) / batch.lossTokens };
@@ -64,9 +64,8 @@ function expectGradient(actual: Float32Array, expected: Float32Array, name: stri
 }
 
 test('adapters on experts have the gradients of the reference', async () => {
-  const { spec, tensors: weights } = openPeft(join(EXPERTS, 'adapter'), source.config);
-  const adapter = uploadAdapter(engine, source.config, spec, weights);
-  const { found, loss } = await gradients({ weights: 'lora', adapter });
+  const adapter = uploadAdapter(engine, source, openPeft(join(EXPERTS, 'adapter'), source.config));
+  const { found, loss } = await gradients({ adapter });
   expectClose(loss, golden.lora_loss, 5e-6);
   expect(found.size).toBe(2 * 2 * (3 * 4 + 1));
   for (const [name, actual] of found) expectGradient(actual, readStored(tensors.get(`grad.${name}`)!), name);
@@ -84,8 +83,9 @@ test('train follows the curve of adapters on experts', async () => {
 
 test('the auxiliary loss gives all weights the gradients of the reference', async () => {
   const { coefficient, plain } = golden.aux;
-  const { found, loss } = await gradients({ weights: 'full', routerLoss: coefficient });
-  const { found: without } = await gradients({ weights: 'full' });
+  const trained = trainedInFull(source.config);
+  const { found, loss } = await gradients({ trained, routerLoss: coefficient });
+  const { found: without } = await gradients({ trained });
   expectClose(loss, plain, 5e-6);
   const router = 'model.layers.1.mlp.gate.weight';
   expect([...found.get(router)!]).not.toEqual([...without.get(router)!]);

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { readSafetensorsHeader, readStoredRaw } from '../../src/io/index.ts';
+import type { Example } from '../../src/text/example.ts';
 
 /** A pre-tokenised row, as a data file holds it. */
 export interface IdsRow {
@@ -28,4 +29,12 @@ export function goldenRows(folder: string): IdsRow[] {
 export function writeRows(file: string, rows: readonly unknown[]): string {
   writeFileSync(file, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
   return file;
+}
+
+/** {@link goldenRows} as training sees them, without padding. */
+export function goldenExamples(folder: string): Example[] {
+  return goldenRows(folder).map(({ input_ids, labels, attention_mask }) => {
+    const length = attention_mask.reduce((n, m) => n + m, 0);
+    return { ids: Int32Array.from(input_ids.slice(0, length)), labels: Int32Array.from(labels.slice(0, length)) };
+  });
 }

@@ -57,8 +57,7 @@ export function classifierGraph({ tokens, config, rows, classifier }: Classifier
   const target_CK = g.input('target', [rows, classes]);
   const { nll, dLogits } = loss(g, logits_CK, target_CK, g.input('weight', [rows, classes]));
   if (mode === 'loss') return finishGraph(g, { nll });
-  const norms =
-    mode === 'gradient-and-weights' ? outerTensors(config).filter(({ name }) => name.startsWith('norm')) : [];
+  const norms = mode === 'gradient' ? [] : outerTensors(config).filter(({ name }) => name.startsWith('norm'));
   const wanted = [picked_CD, score_KD, ...norms.map(({ name, shape }) => g.input(name, shape))];
   const [dPicked, dScore, ...dNorms] = backward(g, [[logits_CK, dLogits]], wanted);
   return finishGraph(g, {

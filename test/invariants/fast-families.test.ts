@@ -35,7 +35,8 @@ const FAMILIES: readonly Record<string, unknown>[] = [
   { model_type: 'phi3', ...COMMON },
   { model_type: 'olmo2', ...COMMON },
   { model_type: 'gpt2', n_embd: 64, n_inner: 96, n_layer: 4, n_head: 4, n_positions: 64, vocab_size: 128 },
-  { model_type: 'qwen3_moe', ...COMMON, num_experts: 4, num_experts_per_tok: 2, moe_intermediate_size: 32 },
+  // All experts are chosen: rounding lets a random router choose others, and then nothing is alike.
+  { model_type: 'qwen3_moe', ...COMMON, num_experts: 4, num_experts_per_tok: 4, moe_intermediate_size: 32 },
 ];
 const temporary = temporaryFolder();
 
@@ -84,6 +85,6 @@ test.each(FAMILIES.map((json) => [String(json.model_type), json] as const))('%s 
     const scale = Math.sqrt(expected.reduce((sum, x) => sum + x * x, 0));
     return Math.sqrt(fast[i]!.reduce((sum, x, v) => sum + (x - expected[v]!) ** 2, 0)) / scale;
   });
-  // Weights and activations are rounded to 8 bits. The median, for a router may choose another expert where two are close.
-  expect(distances.sort((a, b) => a - b)[distances.length >> 1]).toBeLessThan(0.05);
+  // Weights and activations are rounded to 8 bits.
+  expect(Math.max(...distances)).toBeLessThan(0.08);
 });

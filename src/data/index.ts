@@ -13,6 +13,7 @@ export {
   stepsPerEpoch,
   totalSteps,
 } from './batches.ts';
+export { cutDocument, packBlocks } from './blocks.ts';
 export {
   assertNoErrors,
   createFindingLog,
@@ -36,7 +37,9 @@ export {
 } from './length.ts';
 export { type LoadedFile, type LoadedRows, type LoadOptions, loadRows, rowKey } from './load.ts';
 export type { NormaliseOptions } from './normalise.ts';
-export { openRecords, type RawRecord, type RecordSource } from './read.ts';
+export { isDocumentOrData, openRecords, type PlainText, type RecordSource } from './read.ts';
+export type { RawRecord } from './records.ts';
 export type { Row, RowLabels, RowSource } from './row.ts';
 export type { RowShape } from './shapes.ts';
 export { type Split, type SplitOptions, splitRows, type Validation } from './split.ts';
+export { splitHalves, splitTails, type TailSplit, type TextRow } from './tails.ts';

@@ -3,7 +3,8 @@ import { sha256 } from '../io/files.ts';
 import { createFindingLog, type FindingGroup, type FindingLog } from './check.ts';
 import { LABEL_COLUMNS, readLabels } from './labels.ts';
 import { ignoredColumns, type NormaliseOptions, normalise } from './normalise.ts';
-import { openRecords, type RawRecord } from './read.ts';
+import { openRecords, type PlainText } from './read.ts';
+import type { RawRecord } from './records.ts';
 import type { Row, RowSource } from './row.ts';
 import { type Fields, type RowShape, recognise } from './shapes.ts';
 
@@ -13,6 +14,8 @@ export interface LoadOptions extends NormaliseOptions {
   readonly allow?: readonly string[] | undefined;
   /** Rows of text or messages are classified: whether each brings its labels. Not read if not given. Goes with optional answers. */
   readonly labels?: 'required' | 'optional' | undefined;
+  /** What a plain text file holds; rows if not given. */
+  readonly plainText?: PlainText | undefined;
 }
 
 /** A file that was read, as data.json of a run records it. */
@@ -77,7 +80,7 @@ interface FileShape {
 }
 
 async function loadFile(path: string, state: LoadState): Promise<LoadedFile> {
-  const source = openRecords(path);
+  const source = openRecords(path, state.options.plainText);
   const before = state.rows.length;
   let first: FileShape | undefined;
   let records = 0;

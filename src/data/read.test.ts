@@ -6,7 +6,9 @@ import fc from 'fast-check';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { TunesmithError } from '../errors/index.ts';
-import { openRecords, type RawRecord } from './read.ts';
+import { openRecords } from './read.ts';
+import { jsonFile } from './read-json.ts';
+import type { RawRecord } from './records.ts';
 
 let folder = '';
 beforeAll(() => {
@@ -89,6 +91,27 @@ describe('formats', () => {
   });
 });
 
+test('an array is read the same however its bytes are cut', async () => {
+  const value = fc.jsonValue({ maxDepth: 3 });
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(value),
+      fc.integer({ min: 0, max: 4 }),
+      fc.integer({ min: 1, max: 40 }),
+      async (all, space, size) => {
+        const bytes = Buffer.from(JSON.stringify(all, null, space));
+        async function* chunks() {
+          for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
+        }
+        const records: RawRecord[] = [];
+        for await (const record of jsonFile(chunks(), 'x.json')) records.push(record);
+        const expected = JSON.parse(JSON.stringify(all)) as unknown[];
+        expect(records).toEqual(expected.map((v, i) => ({ line: i + 1, value: v })));
+      },
+    ),
+  );
+});
+
 describe('bad files', () => {
   test('a broken line is reported with its number, and the others still come', async () => {
     const records = await read('bad.jsonl', '{"a":1}\n{"a":\n[\n{"a":2}\n');
@@ -102,8 +125,13 @@ describe('bad files', () => {
   });
 
   test('a broken .json file names the line', async () => {
-    expect(await read('bad.json', '[\n{"a":1},\n{"a":nope}\n]')).toMatchObject([{ line: 3, code: 'DATA_JSON' }]);
-    expect(await read('cut.json', '[\n{"a":1},\n{"a":')).toMatchObject([{ line: 3, code: 'DATA_JSON' }]);
+    const fault = { line: 3, code: 'DATA_JSON' };
+    expect(await read('bad.json', '[\n{"a":1},\n{"a":nope},\n{"a":2}]')).toMatchObject([{ line: 1 }, fault]);
+    expect(await read('cut.json', '[\n{"a":1},\n{"a":')).toMatchObject([{ line: 1 }, fault]);
+    expect(await read('comma.json', '[\n{"a":1}\n{"a":2}]')).toMatchObject([fault]);
+    expect(await read('after.json', '[\n{"a":1}\n] {}')).toMatchObject([{ line: 1 }, fault]);
+    expect(await read('trailing.json', '[{"a":1},\n\n]')).toMatchObject([{ line: 1 }, fault]);
+    expect(await read('object.json', '{\n"a":1,\n"b"}')).toMatchObject([fault]);
     expect(await read('empty.json', ' \n')).toEqual([]);
   });
 

@@ -104,7 +104,7 @@ export function decodeText(bytes: Uint8Array, path: string): string {
 }
 
 /** The line (from 1) of the first byte that is not UTF-8: no character of UTF-8 holds the byte of a line feed. */
-function firstInvalidLine(bytes: Uint8Array): number {
+export function firstInvalidLine(bytes: Uint8Array): number {
   const decoder = new TextDecoder('utf-8', { fatal: true });
   for (let line = 1, start = 0; ; line++) {
     const feed = bytes.indexOf(0x0a, start);

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { createGunzip } from 'node:zlib';
 import { TunesmithError } from '../errors/index.ts';
+import { firstInvalidLine } from './files.ts';
 import { readError } from './fs-errors.ts';
 
 /** Bytes of a file as it stands on the disk. */
@@ -144,7 +145,7 @@ export async function* textLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<
 
 function decodeLine(bytes: Buffer, line: number, decoder: TextDecoder): TextLine {
   if (line === 1 && isUtf16(bytes)) return { line, problem: 'utf16' };
-  const mark = line === 1 && bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0;
+  const mark = line === 1 && hasMark(bytes) ? 3 : 0;
   const end = bytes.at(-1) === 13 ? bytes.length - 1 : bytes.length;
   try {
     return { line, text: decoder.decode(bytes.subarray(mark, end)) };
@@ -155,4 +156,51 @@ function decodeLine(bytes: Buffer, line: number, decoder: TextDecoder): TextLine
 
 function isUtf16(bytes: Buffer): boolean {
   return (bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff);
+}
+
+/**
+ * UTF-8 text in blocks of whole lines, with their ends, without the byte order mark.
+ *
+ * @throws FILE_NOT_UTF8 with the line, FILE_UNREADABLE if a line is longer than 64 MiB
+ */
+export async function* textBlocks(chunks: AsyncIterable<Buffer>, path: string): AsyncGenerator<string> {
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+  let pending: Buffer[] = [];
+  let size = 0;
+  let line = 1;
+  const decode = (end: Buffer): string => {
+    const joined = pending.length === 0 ? end : Buffer.concat([...pending, end]);
+    if (line === 1 && isUtf16(joined)) throw notUtf8(path, line, 'is UTF-16 text.');
+    const bytes = line === 1 && hasMark(joined) ? joined.subarray(3) : joined;
+    try {
+      const text = decoder.decode(bytes);
+      for (let at = bytes.indexOf(10); at >= 0; at = bytes.indexOf(10, at + 1)) line++;
+      return text;
+    } catch {
+      throw notUtf8(path, line - 1 + firstInvalidLine(bytes), 'has a byte that is not UTF-8.');
+    }
+  };
+  for await (const chunk of chunks) {
+    const last = chunk.lastIndexOf(10);
+    if (last >= 0) {
+      yield decode(chunk.subarray(0, last + 1));
+      pending = [];
+      size = 0;
+    }
+    const rest = chunk.subarray(last + 1);
+    size += rest.length;
+    if (size > MAX_LINE) {
+      throw new TunesmithError('FILE_UNREADABLE', { message: 'is longer than 64 MiB.', file: path, line });
+    }
+    pending.push(rest);
+  }
+  if (size > 0) yield decode(Buffer.alloc(0));
+}
+
+function hasMark(bytes: Uint8Array): boolean {
+  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
+}
+
+function notUtf8(file: string, line: number, message: string): TunesmithError {
+  return new TunesmithError('FILE_NOT_UTF8', { message, file, line });
 }

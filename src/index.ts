@@ -1,9 +1,10 @@
 // The public list: everything that is here keeps its name and meaning within a major version. At most 40 names: types that only come
-// out of these functions are left out, since TypeScript infers them. In one call each: train, score, openModel. Models and runs: findModel,
+// out of these functions are left out, since TypeScript infers them. In one call each: train, score, openModel, openClassifier. Models and runs: findModel,
 // KNOWN_MODELS, listRuns, resolveRun, showRun. The rest is what a training loop of one's own is made of; recipes/ shows it in order.
 export { openOrt } from './engine/index.ts';
 export { type ErrorCode, TunesmithError } from './errors/index.ts';
 export { openModel } from './evaluate/answer.ts';
+export { type ClassifierSession, openClassifier } from './evaluate/classification.ts';
 export { score } from './evaluate/score.ts';
 export type { ModelRequest, ModelSession, Prompt, Sampling } from './evaluate/types.ts';
 export { KNOWN_MODELS } from './model/catalogue.ts';

@@ -14,7 +14,7 @@ const MATRIX = 8;
 export function classificationText(figures: ClassificationFigures): string {
   const { rows, accuracy, macroF1, calibrationError, baseline, calibrated } = figures;
   const lines = [
-    `${countText(rows)} rows that were not trained on: ${percent(accuracy)} right, macro-F1 ${macroF1.toFixed(3)}, calibration error ${percent(calibrationError)}`,
+    `${countText(rows)} rows${baseline === undefined ? '' : ' that were not trained on'}: ${percent(accuracy)} right, macro-F1 ${macroF1.toFixed(3)}, calibration error ${percent(calibrationError)}`,
   ];
   if (baseline !== undefined) {
     const always = baseline.labels.length === 0 ? 'no label' : `"${baseline.labels.join('", "')}"`;

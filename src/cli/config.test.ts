@@ -23,6 +23,7 @@ describe('configOptions', () => {
   it('offers exactly the flags that are promised', () => {
     const promised =
       'model data valid system format train-on max-length on-long role allow init-adapter method weights rank alpha dropout targets layers ' +
+      'rs-lora rank-pattern alpha-pattern init d-initial feedforward modules-to-save freeze ' +
       'epochs steps batch micro-batch lr schedule warmup decay min-lr optimizer weight-decay beta1 beta2 eps momentum nesterov ' +
       'parameter-scale lora-plus-ratio neftune-alpha router-loss clip pack shuffle seed patience ' +
       'out name save-every eval-every keep log device threads memory class-weights precision';
@@ -31,12 +32,16 @@ describe('configOptions', () => {
 
   it('takes type, default and description from the schema', () => {
     const options = configOptions();
-    expect(options.rank).toMatchObject({ type: 'integer', default: '16', description: 'rank of the update BA' });
+    expect(options.rank).toMatchObject({
+      type: 'integer',
+      default: '16',
+      description: expect.stringContaining('rank of the update BA'),
+    });
     expect(options.lr).toMatchObject({ type: 'number' });
     expect(options.pack).toMatchObject({ type: 'boolean', negatable: true });
     expect(options.schedule?.choices).toEqual(['constant', 'linear', 'cosine', 'wsd', 'inverse-sqrt']);
-    expect(options.weights?.choices).toEqual(['lora', 'full']);
-    expect(configFlags().find((f) => f.flag === 'rank')?.kinds).toEqual(['lora']);
+    expect(options.weights?.choices).toEqual(['lora', 'dora', 'vera', 'ia3', 'full']);
+    expect(configFlags().find((f) => f.flag === 'rank')?.kinds).toEqual(['lora', 'dora', 'vera']);
   });
 });
 
@@ -60,7 +65,7 @@ describe('resolveConfig', () => {
   it('lets a flag choose another kind of weights, or steps in place of epochs', () => {
     const config = file({ ...DATA, weights: { kind: 'lora', rank: 4 }, train: { epochs: 3 } });
     const got = resolveConfig({ weights: 'full', steps: 5 }, config).config;
-    expect(got.weights).toEqual({ kind: 'full' });
+    expect(got.weights).toEqual({ kind: 'full', freeze: [] });
     expect([got.train.steps, got.train.epochs]).toEqual([5, undefined]);
   });
 

@@ -57,7 +57,7 @@ function unionFields(name: string, variants: readonly Schema[]): ConfigField[] {
     for (const [key, leaf] of Object.entries(variant.properties ?? {})) {
       if (key === 'kind') continue;
       const known = keys.get(key) ?? { leaf, kinds: [] };
-      keys.set(key, { leaf, kinds: [...known.kinds, kindOf(variant)] });
+      keys.set(key, { ...known, kinds: [...known.kinds, kindOf(variant)] });
     }
   }
   const kind = { type: 'string', enum: choices, default: choices[0], description: KINDS[name] ?? name };

@@ -7,6 +7,7 @@ import {
   resolveAdapter,
 } from '../model/adapter.ts';
 import { methodOf, type Settings } from '../model/adapters/index.ts';
+import { linearModules } from '../model/architectures.ts';
 import type { ModelConfig } from '../model/config.ts';
 import type { PeftAdapter } from '../model/peft.ts';
 import type { RunConfig, Weights } from './config.ts';
@@ -29,7 +30,22 @@ export function adapterSpec(
   if (peft !== undefined) return { ...peft.spec, dropout: 'dropout' in weights ? weights.dropout : 0 };
   const spec = resolveAdapter(model, requestOf(weights, model, train.seed));
   requireMatching(spec);
+  if ('start' in spec.settings) requireRanks(model, spec);
   return spec;
+}
+
+/** A start from the base's matrices has no more directions than they have. @throws CLI_OPTION_VALUE */
+function requireRanks(model: ModelConfig, { modules }: AdapterSpec): void {
+  for (const [layer, adapted] of modules.entries()) {
+    for (const { module, in: width, out } of linearModules(model, layer)) {
+      const own = adapted.get(module);
+      if (own === undefined || !('rank' in own) || own.rank <= Math.min(width, out)) continue;
+      throw new TunesmithError('CLI_OPTION_VALUE', {
+        message: `rank ${own.rank} is more than the ${Math.min(width, out)} directions of ${module} [${out}, ${width}], from which --init starts.`,
+        fix: 'lower --rank, or leave --init out',
+      });
+    }
+  }
 }
 
 /** @throws ADAPTER_TARGETS */

@@ -7,10 +7,13 @@ import { readSafetensorsHeader, readStored } from '../../src/io/index.ts';
 import { type AdapterSpec, resolveAdapter } from '../../src/model/adapter.ts';
 import { type AdapterHandles, startedAdapter, uploadAdapter } from '../../src/model/adapter-handles.ts';
 import type { Start } from '../../src/model/adapters/index.ts';
-import { uploadBase } from '../../src/model/base.ts';
+import { placeBase, uploadBase } from '../../src/model/base.ts';
+import { mergedTensor, openMerged } from '../../src/export/merge.ts';
+import { createDecoder } from '../../src/generate/decoder.ts';
+import { f32 } from '../../src/tensor/tensor.ts';
 import { openPeft, peftName } from '../../src/model/peft.ts';
 import { type ModelSource, openModelSource } from '../../src/model/source.ts';
-import { createNetwork, forwardLoss, microStep, type Network, readLosses } from '../../src/train/network.ts';
+import { createNetwork, forwardLogits, forwardLoss, microStep, type Network, readLosses } from '../../src/train/network.ts';
 import { type OptimizerOptions } from '../../src/train/optimisers/index.ts';
 import { initialState, trainStep } from '../../src/train/step.ts';
 import { trainedInFull, type Trained } from '../../src/train/trained.ts';
@@ -103,6 +106,38 @@ describe.each(['rslora', 'patterns', 'dora', 'saved', 'saved-tied', 'saved-untie
       const actual = ((await engine.read(handle)).data as Float32Array).map((x) => x / batch!.lossTokens);
       expect(relativeDistance(actual, expected.get(`grad.${file}`)!), file).toBeLessThan(GRADIENT);
     }
+  });
+
+  test('generation with a cache gives the same logits', async () => {
+    const net = open();
+    const examples = goldenExamples(join(import.meta.dirname, golden.base)).slice(0, 1);
+    const { ids } = examples[0]!;
+    const [plan] = planMicroBatches([ids.length], { pack: false, microBatch: 1 });
+    const batch = buildMicroBatch(examples, plan!);
+    const { data } = await engine.read(forwardLogits(net, batch)[0]!);
+    const vocab = source.config.vocabSize;
+    const expected = (data as Float32Array).slice((batch.lossTokens - 1) * vocab, batch.lossTokens * vocab);
+    const base = uploadBase(engine, source.config, source.tensors);
+    const decoder = createDecoder({ engine, base, adapter: net.adapter });
+    const cache = decoder.allocate(1, 64);
+    await decoder.prefill(cache, [...ids.slice(0, 9)]);
+    let logits = new Float32Array() as Float32Array;
+    for (let at = 9; at < ids.length - 1; at++) logits = await decoder.step(cache, [{ id: ids[at]!, position: at }]);
+    expect(relativeDistance(logits, expected)).toBeLessThan(2e-5);
+  });
+
+  test('merged into the weights it gives the same loss, or is refused', async () => {
+    const peft = openPeft(join(folderOf(name), 'adapter'), source.config);
+    if (peft.spec.tie === 'cut') {
+      expect(() => openMerged(source, peft)).toThrow(/EXPORT_UNSUPPORTED.*apart/);
+      return;
+    }
+    const merged = openMerged(source, peft);
+    const base = placeBase(source.config, (tensor) =>
+      engine.upload(f32(mergedTensor(merged, tensor), merged.shapes.get(tensor)!)),
+    );
+    const loss = await lossOf(createNetwork({ engine, base }), golden);
+    expect(Math.abs(loss - golden.loss) / golden.loss).toBeLessThan(LOSS);
   });
 
   test.each([2, 1])('steps of AdamW follow the reference, %s rows at a time', async (rows) => {

@@ -54,6 +54,7 @@ function labelName(value: unknown): string | undefined {
 /** The labels of the rows, in the order of their names, and in how many rows each stands. */
 export function countLabels(rows: readonly Row[]): ReadonlyMap<string, number> {
   const counts = new Map<string, number>();
-  for (const { labelled } of rows) for (const name of labelled?.names ?? []) counts.set(name, (counts.get(name) ?? 0) + 1);
+  for (const { labelled } of rows)
+    for (const name of labelled?.names ?? []) counts.set(name, (counts.get(name) ?? 0) + 1);
   return new Map([...counts].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)));
 }

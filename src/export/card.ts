@@ -12,6 +12,8 @@ import type { ExportJob, ExportTarget, Fallback } from './types.ts';
 export interface Provenance {
   /** Hub id or short name of the base. */
   readonly baseModel: string | undefined;
+  /** sha256 of the base's weights as the run saw them; undefined for a model that is exported as it is. */
+  readonly baseSha256: string | undefined;
   /** SPDX identifier of the base's licence. */
   readonly licence: string | undefined;
   /** The clock that templates of the run show. */
@@ -30,7 +32,8 @@ export function provenanceOf(model: ModelRequest, source: ModelSource): Provenan
   const stated = metadata['general.license'];
   const licence = known?.licence ?? (typeof stated === 'string' ? stated : undefined) ?? licenceOfCard(source.path);
   const clock = frozen === undefined ? new Date() : new Date(frozen.facts.text.clock);
-  const origin = { baseModel: hubId ?? (frozen === undefined ? sourceName(source) : undefined), licence, clock };
+  const baseModel = hubId ?? (frozen === undefined ? sourceName(source) : undefined);
+  const origin = { baseModel, baseSha256: frozen?.facts.base.sha256, licence, clock };
   if (frozen === undefined || model.run === undefined) return { ...origin, run: undefined, data: [] };
   const { config } = frozen;
   const settings = Object.entries({ ...config.weights, ...config.train }).flatMap(([key, value]) =>
@@ -139,7 +142,7 @@ function checks({ prompts, merged, exported, limit, fallbacks }: CardFacts): str
   const row = (name: string, d: Difference) =>
     `| ${name} | ${d.meanKl.toExponential(1)} | ${(100 * d.topOneAgreement).toFixed(1)} % | ${d.largestLogitDifference.toPrecision(2)} |`;
   const table = [
-    `${prompts} prompts, ${merged.positions} tokens, against the model as it was trained:`,
+    `${prompts} prompts, ${merged.positions} tokens of its answers, against the model as it was trained:`,
     '',
     '| | mean KL, nats | same top token | largest logit difference |',
     '|---|---|---|---|',

@@ -29,13 +29,13 @@ export interface Answers {
  */
 export async function answeredPrompts(
   engine: Engine,
-  { config, tensors }: ModelSource,
+  source: ModelSource,
   adapter: PeftAdapter | undefined,
   prompts: readonly (readonly number[])[],
   stopIds: Iterable<number>,
 ): Promise<Answers> {
-  const base = uploadBase(engine, config, tensors);
-  const lora = adapter && uploadAdapter(engine, config, adapter.spec, adapter.tensors);
+  const base = uploadBase(engine, source.config, source.tensors);
+  const lora = adapter && uploadAdapter(engine, source, adapter);
   const examples: Example[] = [];
   const how = { tokenizer: { decode: () => '' }, maxTokens: ANSWER_TOKENS, stopIds };
   for await (const event of generate({ engine, base, adapter: lora }, prompts, how)) {
@@ -52,7 +52,8 @@ export async function storedLogits(
   examples: readonly Example[],
 ): Promise<Logits> {
   const base = uploadBase(engine, source.config, source.tensors);
-  return logitsOf(engine, base, adapter && uploadAdapter(engine, source, adapter), examples);
+  const lora = adapter && uploadAdapter(engine, source, adapter);
+  return logitsOf(engine, base, lora, examples);
 }
 
 /** Logits of merged weights, before they are rounded to what a file holds. */

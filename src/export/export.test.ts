@@ -70,6 +70,17 @@ describe('safetensors', () => {
   }, 60_000);
 });
 
+test('a run of all weights goes out too, and names its base', async () => {
+  const full = await train(toys, { weights: 'full', lr: 1e-3 });
+  const out = path.join(folder, 'full-run');
+  const { exit, stderr } = await cli(['export', full.run, '--to', 'safetensors', '--out', out, '--threads', 1]);
+  expect(exit, stderr).toBe(0);
+  const config = JSON.parse(readFileSync(path.join(full.run, 'config.json'), 'utf8')) as {
+    frozen: { base: { sha256: string } };
+  };
+  expect(certificateOf(out)).toMatchObject({ base: { sha256: config.frozen.base.sha256 }, adapter: null });
+}, 60_000);
+
 test('peft is the adapter as it was trained', async () => {
   const { out } = await exported('--to', 'peft');
   const weights = (folder: string) => readFileSync(path.join(folder, 'adapter_model.safetensors'));

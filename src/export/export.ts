@@ -18,9 +18,10 @@ import {
 import { version } from '../io/version.ts';
 import { openPeft } from '../model/peft.ts';
 import { baseHash } from '../model/source.ts';
+import { endOfTurn } from '../text/index.ts';
 import { requireSameBase } from '../train/run.ts';
 import { modelCard, type Provenance, provenanceOf } from './card.ts';
-import { mergedLogits, storedLogits, worstTensor } from './check.ts';
+import { answeredPrompts, type Logits, mergedLogits, storedLogits, worstTensor } from './check.ts';
 import { writeJson } from './companions.ts';
 import { compareLogits, type Difference, isWithin, LIMITS, type Limit } from './compare.ts';
 import { goldenPrompts } from './golden.ts';
@@ -159,8 +160,8 @@ async function prepare(request: ExportRequest): Promise<Prepared> {
   const opened = openTextOf(model);
   const { source, text, system } = opened;
   const adapter = model.adapter === undefined ? undefined : openPeft(model.adapter, source.config);
-  const baseSha256 = await baseHash(source);
-  requireSameBase(adapter?.baseHash, baseSha256, source.path);
+  const sha256 = await baseHash(source);
+  requireSameBase(adapter?.baseHash, sha256, source.path);
   const provenance = provenanceOf(model, source);
   const chats = text.format === 'chat' && system !== undefined;
   const weights = model.adapter && join(model.adapter, 'adapter_model.safetensors');
@@ -179,7 +180,8 @@ async function prepare(request: ExportRequest): Promise<Prepared> {
       shardBytes,
     },
     provenance,
-    baseSha256,
+    // A run of all weights has become a model of its own, which is not what it began with.
+    baseSha256: provenance.baseSha256 ?? sha256,
     adapterSha256: weights && (await sha256File(weights)),
     now: provenance.clock,
   };
@@ -222,7 +224,7 @@ async function check(
 ): Promise<Checked> {
   const { source, adapter, merged, tools, system } = job;
   const { vocabSize } = source.config;
-  const { ids, examples } = goldenPrompts(tools, system, source.config);
+  const { ids, prompts } = goldenPrompts(tools, system, source.config);
   if (back.tools !== undefined) requireSameIds(ids, goldenPrompts(back.tools, undefined, source.config).ids);
   let step = 0;
   const next = () => {
@@ -230,9 +232,9 @@ async function check(
     onEvent({ type: 'progress', stage: 'check', done: ++step, total: CHECKS });
   };
   return withEngine(request, async (engine) => {
-    const trained = await storedLogits(engine, source, adapter, examples);
+    const { examples, logits } = await answeredPrompts(engine, source, adapter, prompts, stopsOf(job));
     next();
-    const compare = async (logits: Promise<readonly Float32Array[]>) => compareLogits(trained, await logits, vocabSize);
+    const compare = async (other: Promise<Logits>) => compareLogits(logits, await other, vocabSize);
     const ofMerged = await compare(mergedLogits(engine, merged, examples));
     next();
     const exported = await compare(storedLogits(engine, back.source, back.adapter, examples));
@@ -248,6 +250,13 @@ async function check(
       limit,
     };
   });
+}
+
+/** What ends an answer. */
+function stopsOf({ source, tools }: ExportJob): readonly number[] {
+  const { tokenizer, template } = tools;
+  const turn = tokenizer === undefined || template === undefined ? [] : [endOfTurn(template, tokenizer).id];
+  return [...turn, ...source.config.eosIds];
 }
 
 async function withEngine<T>({ model }: ExportRequest, use: (engine: Engine) => Promise<T>): Promise<T> {

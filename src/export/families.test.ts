@@ -9,7 +9,7 @@ import { openModelSource } from '../model/source.ts';
 import { openText } from '../text/index.ts';
 import { storedLogits } from './check.ts';
 import { compareLogits } from './compare.ts';
-import { goldenPrompts } from './golden.ts';
+import { answered, goldenPrompts } from './golden.ts';
 
 const folder = temporaryFolder();
 
@@ -37,9 +37,10 @@ describe.each(FAMILIES)('%s', (family) => {
       try {
         const source = openModelSource(model);
         const tools = openText(source.text!, { now: new Date() });
-        const [example] = goldenPrompts(tools, undefined, { ...source.config, maxPositions: 32 }).examples;
-        const [ours] = await storedLogits(engine, source, undefined, [example!]);
-        const theirs = (await llama.probabilities([...example!.ids])).subarray(0, ours!.length).map(Math.log);
+        const [ids = []] = goldenPrompts(tools, undefined, source.config).ids;
+        const example = answered(ids.slice(0, 1), ids.slice(1, 32));
+        const [ours] = await storedLogits(engine, source, undefined, [example]);
+        const theirs = (await llama.probabilities([...example.ids])).subarray(0, ours!.length).map(Math.log);
         expect(compareLogits([ours!], [theirs], source.config.vocabSize).meanKl).toBeLessThan(1e-5);
       } finally {
         llama.close();

@@ -12,7 +12,7 @@ import { openModelSource } from '../model/source.ts';
 import { openText, renderPrompt } from '../text/index.ts';
 import { storedLogits } from './check.ts';
 import { compareLogits, LIMITS } from './compare.ts';
-import { goldenPrompts } from './golden.ts';
+import { answered, goldenPrompts } from './golden.ts';
 import type { ExportJob, Quant } from './types.ts';
 
 const WIDE = { hidden_size: 256, intermediate_size: 512, head_dim: 64, num_hidden_layers: 3 };
@@ -88,7 +88,7 @@ describe('gguf', () => {
     const out = path.join(folder, 'diverged');
     const args = ['export', chaotic, '--to', 'gguf', '--quant', 'q4_k_m', '--out', out, '--threads', 1];
     const { exit, stderr } = await cli(args);
-    expect(exit).toBe(3);
+    expect(exit, stderr).toBe(3);
     expect(stderr).toMatch(/EXPORT_DIVERGED.* worst tensor is model\.layers\.\d\.\S+_proj\.weight/);
     expect(readdirSync(folder).filter((name) => name.includes('diverged'))).toEqual([]);
   }, 60_000);
@@ -166,7 +166,8 @@ describe.skipIf(!hasLlamaCpp())('in llama.cpp', () => {
       const { file } = await exported(wide, quant);
       const source = openModelSource(wide);
       const tools = openText(source.text!, { now: new Date() });
-      const { examples } = goldenPrompts(tools, undefined, source.config);
+      const texts = goldenPrompts(tools, undefined, source.config).ids;
+      const examples = texts.map((ids) => answered(ids.slice(0, 1), ids.slice(1, 48)));
       const llama = await openLlamaCpp(file, folder);
       const engine = openOrt({ device: 'cpu', threads: 1, optimize: 'on' });
       try {

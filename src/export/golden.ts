@@ -1,6 +1,5 @@
 import { fillUniform } from '../math/random.ts';
-import type { Example, Message, TextTools } from '../text/index.ts';
-import { renderPrompt, renderRawPrompt } from '../text/index.ts';
+import { type Example, IGNORE, type Message, renderPrompt, renderRawPrompt, type TextTools } from '../text/index.ts';
 
 /** Texts whose token ids must be the same: contractions, digits, code, other scripts, white space. */
 const HARD_TEXTS = [
@@ -10,7 +9,7 @@ const HARD_TEXTS = [
   '  Indented twice.\n\n\tA tab, and   three spaces.\r\nThe end',
 ] as const;
 
-/** Texts that go through the model: what people write every day, for what a model makes of noise says little of it. */
+/** Texts that the model goes on with. */
 const PROSE = [
   'The bridge was closed for the winter, so the baker walked the long way round the lake. By the time he arrived at the market, the sun was up and the people were waiting in line for their bread.',
   'Water boils at a lower temperature on a high mountain because the air pressure is lower there. At sea level, it boils at one hundred degrees Celsius, which is why pasta takes longer to cook in the mountains.',
@@ -26,17 +25,21 @@ const CONVERSATIONS: readonly (readonly Message[])[] = [
     { role: 'assistant', content: 'It left our store on Monday.' },
     { role: 'user', content: 'And when will it be here?' },
   ],
+  [{ role: 'user', content: 'I would like to cancel my order and get my money back. What do I have to do?' }],
+  [{ role: 'user', content: 'Why is the sky blue?' }],
 ];
 
-/** Tokens of one text that go through the model. */
-const MOST_TOKENS = 48;
+/** Tokens of a text that the model goes on from. */
+const PROSE_TOKENS = 16;
+/** Tokens of an answer, at most. */
+export const ANSWER_TOKENS = 32;
 
 /** What an export is tried with, as token ids. */
 export interface GoldenPrompts {
   /** The export's tokenizer and template must give the same. */
   readonly ids: readonly (readonly number[])[];
-  /** Go through the models. */
-  readonly examples: readonly Example[];
+  /** What the model that was trained answers; its answers then go through the others too, for they are what people will see of it. */
+  readonly prompts: readonly (readonly number[])[];
 }
 
 /**
@@ -50,10 +53,9 @@ export function goldenPrompts(
   { vocabSize, maxPositions }: { readonly vocabSize: number; readonly maxPositions: number },
 ): GoldenPrompts {
   const { tokenizer, template } = tools;
-  const most = Math.min(MOST_TOKENS, maxPositions);
   if (tokenizer === undefined) {
-    const drawn = PROSE.map((_, a) => drawnIds(vocabSize, most, a));
-    return { ids: drawn, examples: drawn.map(toExample) };
+    const drawn = PROSE.map((_, a) => drawnIds(vocabSize, PROSE_TOKENS, a));
+    return { ids: drawn, prompts: drawn };
   }
   const first: Message[] = system === undefined ? [] : [{ role: 'system', content: system }];
   const chats = template === undefined ? [] : CONVERSATIONS;
@@ -62,15 +64,19 @@ export function goldenPrompts(
   const asked = chats.map((messages) => {
     return renderPrompt([...first, ...messages], undefined, { tokenizer, template: template! });
   });
-  // The end of a conversation matters more than its beginning.
-  const tried = [...prose.map((ids) => ids.slice(0, most)), ...asked.map((ids) => ids.slice(-most))];
-  return { ids: [...prose, ...asked, ...HARD_TEXTS.map(read)], examples: tried.map(toExample) };
+  // Of what is longer than a small model's context, the end matters more.
+  const prompts = [...asked.map((ids) => ids.slice(-(maxPositions - ANSWER_TOKENS))), ...prose.map(beginning)];
+  return { ids: [...prose, ...asked, ...HARD_TEXTS.map(read)], prompts };
 }
 
-/** A row of which every token is predicted. */
-function toExample(prompt: readonly number[]): Example {
-  const ids = Int32Array.from(prompt);
-  return { ids, labels: ids.slice() };
+function beginning(ids: readonly number[]): number[] {
+  return ids.slice(0, PROSE_TOKENS);
+}
+
+/** A prompt with its answer, of which every token is predicted. */
+export function answered(prompt: readonly number[], answer: readonly number[]): Example {
+  const labels = Int32Array.from([...prompt.map(() => IGNORE), ...answer]);
+  return { ids: Int32Array.from([...prompt, ...answer]), labels };
 }
 
 function drawnIds(vocabSize: number, count: number, a: number): number[] {

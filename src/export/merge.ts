@@ -37,8 +37,8 @@ export function loraFactors({ spec, tensors }: PeftAdapter): ReadonlyMap<string,
     for (const [module, how] of adapted) {
       if (how.kind !== 'lora') continue;
       const { rank, scale } = how;
-      const a = tensors.get(peftName(spec, layer, module, 'lora_A'));
-      const b = tensors.get(peftName(spec, layer, module, 'lora_B'));
+      const a = tensors.get(peftName(spec, layer, module, 'lora_A.weight'));
+      const b = tensors.get(peftName(spec, layer, module, 'lora_B.weight'));
       if (a === undefined || b === undefined) throw new Error(`internal: no factors of ${module}`);
       factors.set(`${layerTensor(spec, layer, module)}.weight`, { a, b, rank, scale });
     }

@@ -191,7 +191,8 @@ async function* answerAll(
   prompts: readonly (readonly number[])[],
   options: GenerateOptions,
 ): AsyncGenerator<GenerateEvent, void, void> {
-  const slots = new Array<Answer | undefined>(caches.all.rows);
+  // Filled, for what maps over an array passes over its holes.
+  const slots = new Array<Answer | undefined>(caches.all.rows).fill(undefined);
   const sampling = { ...GREEDY, ...options.sampling };
   const greedy = sampling.temperature === 0 && sampling.repetitionPenalty === 1;
   const choose = createChooser(options, sampling);

@@ -23,6 +23,8 @@ const VALUES: Readonly<Record<string, string>> = {
   'data.system': 'TEXT|FILE',
   'data.allow': 'CODE,...',
   'data.role': 'THEIRS=OURS,...',
+  'method.replay': 'FILE',
+  'method.fromScratch': 'CONFIG',
   initAdapter: 'DIR',
   'output.out': 'DIR',
   'output.name': 'NAME',

@@ -21,7 +21,7 @@ export async function prepare(request: RunRequest, { terminal }: Context): Promi
 /** What a run will cost, in words. */
 export function planText(plan: TrainPlan): string {
   const rows = [
-    ['rows', `${countText(plan.rows)} to train on, ${countText(plan.validRows)} to validate`],
+    ['rows', rowsText(plan)],
     ['tokens', `${countText(plan.tokens)} an epoch, ${countText(plan.supervisedTokens)} of them with loss`],
     ['steps', countText(plan.steps)],
     ['trains', `${countText(plan.trainableParameters)} parameters`],
@@ -34,6 +34,13 @@ export function planText(plan: TrainPlan): string {
   );
   const cheaper = plan.cheaper !== undefined ? [`Cheaper: ${plan.cheaper}`] : [];
   return [table(rows), ...automatic, ...cheaper].join('\n');
+}
+
+function rowsText({ method, rows, validRows, replay }: TrainPlan): string {
+  const kind = method === 'pretrain' ? 'blocks of documents ' : '';
+  const text = `${countText(rows)} ${kind}to train on, ${countText(validRows)} to validate`;
+  if (replay === undefined) return text;
+  return `${text}, ${countText(replay.rows)} to replay (${replay.perStep.toFixed(2)} a step, ${countText(replay.tokens)} tokens in all)`;
 }
 
 function memoryText({ predictedMemoryBytes, measuredMemoryBytes }: TrainPlan): string {
@@ -84,11 +91,16 @@ export async function watchRun(run: PreparedRun, context: Context): Promise<Watc
 }
 
 function tell(event: Exclude<TrainEvent, { type: 'step' | 'done' }>, progress: Progress): void {
-  if (event.type === 'eval') progress.say(`step ${event.step}: validation loss ${lossText(event.loss)}`);
-  else if (event.type === 'sample') progress.say(`step ${event.step}: ${brief(event.prompt)} -> ${brief(event.text)}`);
+  if (event.type === 'eval') {
+    const bits = event.bitsPerByte === undefined ? '' : `, ${event.bitsPerByte.toFixed(3)} bits per byte`;
+    progress.say(`step ${event.step}: validation loss ${lossText(event.loss)}${bits}`);
+  } else if (event.type === 'sample')
+    progress.say(`step ${event.step}: ${brief(event.prompt)} -> ${brief(event.text)}`);
   else if (event.type === 'report') {
+    const { bitsPerByte: bits } = event;
+    const more = bits === undefined ? '' : `; ${bits.before.toFixed(3)} and ${bits.after.toFixed(3)} bits per byte`;
     const words = `rows that were used for nothing else: loss ${lossText(event.before)} before, ${lossText(event.after)} after`;
-    progress.say(words);
+    progress.say(words + more);
   } else if (event.type === 'classification') progress.say(classificationText(event));
   else if (event.type === 'warning') progress.say(`warning ${event.code} ${event.message}`);
 }

@@ -49,6 +49,7 @@ const EXAMPLES = 5;
 const WARNINGS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'DATA_COLUMN_IGNORED',
   'DATA_DUPLICATE',
+  'DATA_FILE_SKIPPED',
   'DATA_LABEL_FEW',
   'DATA_ROW_LONG',
   'DATA_TRAILING',

@@ -218,7 +218,7 @@ function cut({ ids, labels, ...rest }: Example, length: number): Example {
 }
 
 /** Windows that overlap by one token: the last of one is the context of the first prediction of the next. */
-function windows({ ids, labels }: Example, length: number): Example[] {
+export function windows({ ids, labels }: Example, length: number): Example[] {
   const parts: Example[] = [];
   for (let start = 0; start + 1 < ids.length; start += length - 1) {
     parts.push({ ids: ids.slice(start, start + length), labels: labels.slice(start, start + length) });

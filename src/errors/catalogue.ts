@@ -34,6 +34,11 @@ export const CATALOGUE = {
     rule: 'At most 5 % of the answers are lost because rows are too long.',
     fix: 'raise --max-length, or choose --on-long drop to leave those rows out.',
   },
+  DATA_BINARY: {
+    exit: 2,
+    rule: 'A plain document holds text, which has no byte 0.',
+    fix: 'leave the file out, or extract its text first.',
+  },
   DATA_COLUMN_IGNORED: { exit: 2, rule: 'Columns that no shape of rows names are not used.' },
   DATA_DUPLICATE: {
     exit: 2,
@@ -47,6 +52,11 @@ export const CATALOGUE = {
   },
   DATA_EMPTY_FILE: { exit: 2, rule: 'A data file holds at least one row.' },
   DATA_EMPTY_TEXT: { exit: 2, rule: 'Texts, prompts and user messages are not empty.', fix: 'remove the row.' },
+  DATA_FILE_SKIPPED: {
+    exit: 2,
+    rule: 'Of a folder, documents (.txt, .md) and data files are read.',
+    fix: 'extract the text of what is to be learned into .txt files.',
+  },
   DATA_FILE_TYPE: {
     exit: 2,
     rule: 'Data files are .jsonl, .json, .csv, .tsv, .parquet or .txt, and may be gzipped (.gz).',
@@ -81,6 +91,11 @@ export const CATALOGUE = {
     rule: 'Every row has at least one token that is trained.',
     fix: 'remove the row, or set "weight" to 1 on an assistant message.',
   },
+  DATA_NOT_TEXT: {
+    exit: 2,
+    rule: 'Pre-training reads texts: {text} rows and documents.',
+    fix: 'train other rows with --method sft, or give them as --replay.',
+  },
   DATA_NO_ASSISTANT: {
     exit: 2,
     rule: 'Every conversation has an assistant message to learn from.',
@@ -98,6 +113,7 @@ export const CATALOGUE = {
   DATA_PARQUET: { exit: 2, rule: 'A .parquet file is whole.', fix: 'fetch or write it again.' },
   DATA_ROLE_UNKNOWN: { exit: 2, rule: 'Roles are system, user, assistant and tool.' },
   DATA_ROW_LONG: { exit: 2, rule: 'Rows longer than the maximum length are shortened, split or left out.' },
+  DATA_SHAPE_AMBIGUOUS: { exit: 2, rule: 'The columns of a row say in one way only how it is read.' },
   DATA_SHAPE_MIXED: { exit: 2, rule: 'All rows of a file have the same shape.', fix: 'split the file by shape.' },
   DATA_SHAPE_UNKNOWN: {
     exit: 2,

@@ -39,6 +39,7 @@ export {
   SAFETENSORS_DTYPES,
   type SafetensorsDtype,
   type SafetensorsFile,
+  safetensorsSha256,
   writeSafetensors,
 } from './safetensors.ts';
 export type { StoredTensor, StoredType } from './stored.ts';

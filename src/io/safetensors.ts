@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { type ErrorCode, TunesmithError } from '../errors/index.ts';
 import { type Shape, sizeOf } from '../tensor/tensor.ts';
@@ -112,6 +113,13 @@ export function* safetensorsPieces(
   json.copy(header, 8);
   yield header;
   for (const tensor of sorted) yield* piecesOf(tensor);
+}
+
+/** The hash of the file that {@link writeSafetensors} would write. */
+export function safetensorsSha256(tensors: readonly TensorToWrite<SafetensorsDtype>[]): string {
+  const hash = createHash('sha256');
+  for (const piece of safetensorsPieces(tensors)) hash.update(piece);
+  return hash.digest('hex');
 }
 
 function compare(a: string, b: string): number {

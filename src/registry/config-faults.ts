@@ -40,6 +40,13 @@ export function conflicts(given: Given): TunesmithError[] {
       found.push(conflict(message, path, given));
     }
   }
+  if (has('method.fromScratch')) {
+    const own = (path: string) => at(raw, path) !== at(raw, 'method.fromScratch');
+    if (own('model')) clash('method.fromScratch', 'model', 'a new model starts from no other');
+    if (at(raw, 'weights.kind') !== 'full') {
+      clash('method.fromScratch', 'weights.kind', 'all weights of a new model train');
+    }
+  }
   if (has('initAdapter')) {
     if (at(raw, 'weights.kind') === 'full') {
       clash('initAdapter', 'weights.kind', 'an adapter trains in place of the whole model');

@@ -40,7 +40,8 @@ export interface Given {
  * @throws CLI_OPTION_VALUE, CLI_OPTION_CONFLICT, CONFIG_KEY_UNKNOWN, CONFIG_VALUE, CLI_ARGUMENT; an AggregateError where there are several
  */
 export function resolveLayers(layers: readonly ConfigLayer[]): ResolvedConfig {
-  const given = lay(layers.map((layer) => ({ ...layer, value: normalise(layer.value) })));
+  const laid = lay(layers.map((layer) => ({ ...layer, value: normalise(layer.value) })));
+  const given = { ...laid, ...withNewModel(laid) };
   const parsed = RunConfig.safeParse(withKinds(given.raw));
   // A value of another kind shows up as an unknown key too; the conflict says it better.
   const clashes = conflicts(given);
@@ -108,6 +109,19 @@ function lay(layers: readonly ConfigLayer[]): Given {
     }
   }
   return { raw, layers, giver: (path) => givers.get(path) };
+}
+
+/** A new model is called after its config, and all its weights train. What follows from `--from-scratch` comes from who gave that. */
+function withNewModel({ raw, giver }: Given): Pick<Given, 'raw' | 'giver'> {
+  const { method, model, weights = {} } = raw;
+  if (!isSection(method) || method.fromScratch === undefined || !isSection(weights)) return { raw, giver };
+  const implied = new Set<string>();
+  if (model === undefined) implied.add('model');
+  if (weights.kind === undefined) implied.add('weights.kind');
+  return {
+    raw: { ...raw, model: model ?? method.fromScratch, weights: { kind: 'full', ...weights } },
+    giver: (path) => giver(implied.has(path) ? 'method.fromScratch' : path),
+  };
 }
 
 /** A union without its kind is of the first kind. */

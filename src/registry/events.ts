@@ -14,7 +14,13 @@ const Event = z.discriminatedUnion('type', [
     tokens: z.number(),
     tokensPerSecond: z.number(),
   }),
-  z.looseObject({ type: z.literal('eval'), step: z.int(), loss: z.number(), tokens: z.number() }),
+  z.looseObject({
+    type: z.literal('eval'),
+    step: z.int(),
+    loss: z.number(),
+    tokens: z.number(),
+    bitsPerByte: z.number().optional(),
+  }),
   z.looseObject({
     type: z.literal('sample'),
     step: z.int(),
@@ -24,7 +30,13 @@ const Event = z.discriminatedUnion('type', [
   }),
   z.looseObject({ type: z.literal('checkpoint'), step: z.int(), path: z.string() }),
   z.looseObject({ type: z.literal('warning'), code: z.string(), message: z.string() }),
-  z.looseObject({ type: z.literal('report'), before: z.number(), after: z.number(), tokens: z.number() }),
+  z.looseObject({
+    type: z.literal('report'),
+    before: z.number(),
+    after: z.number(),
+    tokens: z.number(),
+    bitsPerByte: z.object({ before: z.number(), after: z.number() }).optional(),
+  }),
   z.looseObject({
     type: z.literal('classification'),
     rows: z.int(),

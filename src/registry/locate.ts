@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { TunesmithError } from '../errors/index.ts';
 import type { CachedModel } from '../io/cache.ts';
 import { fileExists, folderExists, readJson } from '../io/files.ts';
+import { START } from '../train/context.ts';
 import { type ModelReference, type Places, resolveModel } from './models.ts';
 import { flatten } from './runs.ts';
 
@@ -41,10 +42,13 @@ export async function locateModel(name: string, places: Places, pull: Pull): Pro
   return { ...base, adapter: weights, run };
 }
 
-/** The base model that a run was started with: where it lay then, or, if it is not there any more, what its name stands for now. */
+/** The base model that a run was started with: where it lay then, or, if it is not there any more, what its name stands for now. A run that made its model holds it. */
 export async function locateBase(run: string, places: Places, pull: Pull): Promise<LocatedModel> {
   const config = configOf(run);
   const { 'frozen.base.path': path, 'frozen.base.hubId': hubId } = config;
+  if (typeof config['method.fromScratch'] === 'string') {
+    return { path: join(run, START), hubId: undefined, adapter: undefined, run: undefined };
+  }
   if (typeof path === 'string' && (fileExists(path) || folderExists(path))) {
     return { path, hubId: typeof hubId === 'string' ? hubId : undefined, adapter: undefined, run: undefined };
   }

@@ -19,6 +19,10 @@ export type ResumeRequest = RunRequest & { readonly kind: 'resume' };
 /** A new run of a resolved config. @throws CLI_OPTION_CONFLICT, and what {@link locateModel} throws */
 export async function startRequest(resolved: ResolvedConfig, places: Places, pull: Pull): Promise<StartRequest> {
   const { config, origins } = resolved;
+  // A new model has no base: it is made from its config.
+  if (config.method.kind === 'pretrain' && config.method.fromScratch !== undefined) {
+    return { kind: 'start', config, origins, base: { path: config.method.fromScratch } };
+  }
   const base = await locateModel(config.model, places, pull);
   if (base.adapter !== undefined) {
     throw new TunesmithError('CLI_OPTION_CONFLICT', {
@@ -83,7 +87,14 @@ const Frozen = z.looseObject({ model: z.string(), origins: z.record(z.string(), 
 function takenOver(run: string, { path, adapter }: LocatedModel): Record<string, unknown> {
   const json = Frozen.parse(readJson(join(run, 'config.json')));
   const frozen = flatten(json);
-  const left = ['model', 'output.name', 'initAdapter', ...(adapter === undefined ? [] : broughtByAdapter())];
+  const left = [
+    'model',
+    'output.name',
+    'initAdapter',
+    'method.fromScratch',
+    'method.vocab',
+    ...(adapter === undefined ? [] : broughtByAdapter()),
+  ];
   const value: Record<string, unknown> =
     adapter === undefined ? { model: path } : { model: json.model, initAdapter: adapter };
   for (const { path: field } of configFields()) {

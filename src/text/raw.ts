@@ -20,6 +20,14 @@ export function renderText(text: string, options: RawOptions): Example {
   return { ids, labels: ids.slice() };
 }
 
+/** Ids of a document, all with loss: a BOS where the tokenizer puts one, the text, and an end of the sequence where the tokenizer has one. */
+export function renderDocument(text: string, tokenizer: Tokenizer): Example {
+  const ids = Int32Array.from(
+    withEos(withBos(text, tokenizer), { tokenizer, training: tokenizer.eosId !== undefined }),
+  );
+  return { ids, labels: ids.slice() };
+}
+
 /**
  * Ids of a raw prompt, as context, and its completion, with loss. Both are segments of their own, so that the completion has the ids that
  * generation would give it.

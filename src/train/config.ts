@@ -100,8 +100,40 @@ export const ClassifyMethod = z.strictObject({
     .describe("share of a label's confident answers that shall be right, which sets its threshold"),
 });
 
+/** Texts and documents, every token of which trains. */
+export const PretrainMethod = z.strictObject({
+  kind: z.literal('pretrain'),
+  replay: z
+    .string()
+    .optional()
+    .describe('rows of what shall not be forgotten, mixed into every step: a file, a folder or a pattern'),
+  replayRatio: z
+    .number()
+    .gt(0)
+    .lt(1)
+    .optional()
+    .describe('share of the blocks of a step that are replayed (default: 0.05)'),
+  fromScratch: z
+    .string()
+    .optional()
+    .describe(
+      'instead of a model: config.json of a new one, or a file such as {"layers": 4, "hidden": 256, "heads": 4}',
+    ),
+  vocab: z
+    .int()
+    .min(257)
+    .optional()
+    .describe('ids of the tokenizer that is trained for a new model (default: as its config says, or 4096)'),
+});
+/** See {@link PretrainMethod}. */
+export type PretrainMethod = z.infer<typeof PretrainMethod>;
+
 /** The objective. */
-export const Method = z.discriminatedUnion('kind', [z.strictObject({ kind: z.literal('sft') }), ClassifyMethod]);
+export const Method = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('sft') }),
+  ClassifyMethod,
+  PretrainMethod,
+]);
 export type Method = z.infer<typeof Method>;
 
 /** Rows in, and what of them is trained. */

@@ -7,9 +7,10 @@ import type { Dataset } from './dataset.ts';
 import type { Frozen } from './freeze.ts';
 import type { MemoryPlan } from './memory.ts';
 import type { Network } from './network.ts';
+import type { NewModel } from './pretrain/new-model.ts';
 import type { TextSetup } from './rows.ts';
 
-/** The folder of a run that holds the adapter which it started from, if it started from one. */
+/** The folder of a run that holds the adapter which it started from, or the new model; if it started from one of these. */
 export const START = 'init';
 
 /** The part of config.json that freezes what neither the user nor the defaults say. */
@@ -35,6 +36,8 @@ export interface RunContext {
   readonly frozen: Frozen;
   readonly facts: FrozenFacts;
   readonly origins: Readonly<Record<string, string>>;
+  /** The model that a run makes, until it is written. */
+  readonly newModel: NewModel | undefined;
   readonly isResumed: boolean;
   /** Gives a resumed run free; a new one is held from the moment at which its folder is there. */
   readonly release: (() => void) | undefined;

@@ -19,6 +19,7 @@ import type { ModelConfig } from '../model/config.ts';
 import { type Role, specialTexts, templateSystemPrompt } from '../text/index.ts';
 import { type Classes, classRenderer, findClasses, keepLabelsTrained } from './classify/classes.ts';
 import type { DataConfig, Method } from './config.ts';
+import type { Pretraining } from './pretrain/pretraining.ts';
 import { rowRenderer, type TextSetup } from './rows.ts';
 
 /** Rows as the model will see them, and what is to be known about them. */
@@ -32,6 +33,8 @@ export interface Dataset {
   readonly maxLength: number;
   readonly lengthOrigin: string;
   readonly warnings: readonly { readonly code: string; readonly message: string }[];
+  /** How documents lie in blocks, where they are pre-trained on. */
+  readonly pretraining?: Pretraining | undefined;
 }
 
 /** What a data set is read with. */
@@ -129,7 +132,7 @@ function requireSystemUsed(system: string | undefined, rows: readonly Row[]): vo
 }
 
 /** What was found, without the code that stands before it anyway. */
-function findingText(group: FindingGroup): string {
+export function findingText(group: FindingGroup): string {
   return formatFindings([group]).trim().replace(`warning ${group.code} `, '');
 }
 
@@ -144,11 +147,13 @@ export function systemPrompt(data: Pick<DataConfig, 'system'>): string | undefin
   return fileExists(data.system) ? readText(data.system).trim() : data.system;
 }
 
+/** Whether validation rows come from a file. */
 export function isValidFile(valid: DataConfig['valid']): valid is string {
   return typeof valid === 'string' && valid !== 'none';
 }
 
-function validationOf({ valid }: DataConfig, rows: readonly Row[] | undefined): Validation {
+/** Where validation rows come from; `rows` are those of a file. */
+export function validationOf({ valid }: DataConfig, rows: readonly Row[] | undefined): Validation {
   if (rows !== undefined) return { kind: 'rows', rows };
   if (valid === 'none') return { kind: 'none' };
   return typeof valid === 'number' ? { kind: 'share', share: valid } : { kind: 'auto' };

@@ -16,7 +16,14 @@ export type TrainEvent =
       /** All non-padding tokens over the wall time of the whole step. */
       readonly tokensPerSecond: number;
     }
-  | { readonly type: 'eval'; readonly step: number; readonly loss: number; readonly tokens: number }
+  | {
+      readonly type: 'eval';
+      readonly step: number;
+      readonly loss: number;
+      readonly tokens: number;
+      /** Of documents: the summed loss in bits, by the bytes of the text. */
+      readonly bitsPerByte?: number | undefined;
+    }
   /** The answer of the model in training to one of three fixed held-out prompts. */
   | {
       readonly type: 'sample';
@@ -28,7 +35,14 @@ export type TrainEvent =
   | { readonly type: 'checkpoint'; readonly step: number; readonly path: string }
   | { readonly type: 'warning'; readonly code: string; readonly message: string }
   /** Mean loss on rows that were used for nothing else, of the model that the run began with and of the best checkpoint. */
-  | { readonly type: 'report'; readonly before: number; readonly after: number; readonly tokens: number }
+  | {
+      readonly type: 'report';
+      readonly before: number;
+      readonly after: number;
+      readonly tokens: number;
+      /** Of documents. */
+      readonly bitsPerByte?: { readonly before: number; readonly after: number } | undefined;
+    }
   /** How the best checkpoint of a classifier labels rows that were used for nothing else. */
   | (Omit<ClassificationMetrics, 'classes'> & {
       readonly type: 'classification';

@@ -19,6 +19,7 @@ import { HEAD_TENSOR } from '../model/adapter.ts';
 import { writeModelFolder } from '../model/folder.ts';
 import { writePeft } from '../model/peft.ts';
 import { expectedTensors } from '../model/weights.ts';
+import type { Example } from '../text/example.ts';
 import {
   loadTrained,
   newestCheckpoint,
@@ -34,7 +35,8 @@ import { reportClassifier } from './classify/report.ts';
 import { type RunContext, START } from './context.ts';
 import { meanLoss } from './evaluate-loss.ts';
 import type { TrainEvent } from './events.ts';
-import { type LoopEnd, type LoopHooks, trainLoop } from './loop.ts';
+import { type Evaluated, type LoopEnd, type LoopHooks, trainLoop } from './loop.ts';
+import { bitsPerByte, stepExamples, trainedExamples } from './pretrain/pretraining.ts';
 import { holdRun } from './run-lock.ts';
 import { answerSamples, samplePrompts } from './samples.ts';
 import { initialState, type OptimizerState } from './step.ts';
@@ -91,7 +93,7 @@ async function* runFrom(run: RunContext, signal: AbortSignal): AsyncGenerator<Tr
     if (checkpoint !== undefined) yield record.write({ type: 'checkpoint', step: progress.step, path: checkpoint });
     yield* warnings.map((warning) => record.write({ type: 'warning', ...warning }));
     const hooks = createHooks(run, state, progress, record);
-    const examples = run.dataset.train.map(({ example }) => example);
+    const examples = trainedExamples(run.dataset).map(({ example }) => example);
     const loop = trainLoop(run.net, state, examples, run.frozen.loop, hooks, progress, signal);
     let next = await loop.next();
     for (; !next.done; next = await loop.next()) yield record.write(next.value);
@@ -115,7 +117,10 @@ function openBoard({ path, isResumed }: RunContext, step: number): TensorboardWr
 
 /** The names that dashboards for transformers and TRL expect. */
 function drawCurves(board: TensorboardWriter, event: TrainEvent): void {
-  if (event.type === 'eval') board.scalar('eval/loss', event.step, event.loss);
+  if (event.type === 'eval') {
+    board.scalar('eval/loss', event.step, event.loss);
+    if (event.bitsPerByte !== undefined) board.scalar('eval/bits_per_byte', event.step, event.bitsPerByte);
+  }
   if (event.type !== 'step') return;
   board.scalar('train/loss', event.step, event.loss);
   board.scalar('train/grad_norm', event.step, event.gradNorm);
@@ -154,6 +159,10 @@ async function writeRunFolder(run: RunContext): Promise<() => void> {
   const isNew = await createFolderAtomic(path, async (folder) => {
     makeFolder(join(folder, 'checkpoints'));
     if (config.initAdapter !== undefined) await writeStart(run, join(folder, START));
+    if (run.newModel !== undefined) {
+      makeFolder(join(folder, START));
+      run.newModel.write(join(folder, START));
+    }
     writeAtomic(join(folder, 'data.json'), `${JSON.stringify(data, null, 2)}\n`);
     writeAtomic(join(folder, 'config.json'), `${JSON.stringify(config, null, 2)}\n`);
     writeAtomic(join(folder, 'events.jsonl'), '');
@@ -195,13 +204,15 @@ function restored(run: RunContext, state: OptimizerState, checkpoint: string): P
 function createHooks(run: RunContext, state: OptimizerState, first: Progress, record: Recorder): LoopHooks {
   const { net, dataset, path, frozen } = run;
   const select = dataset.select.map(({ example }) => example);
+  const trained = trainedExamples(dataset);
   const asked = dataset.classes === undefined ? dataset.select.map(({ row }) => row) : [];
   const prompts = samplePrompts(asked, run.text);
   const write = (folder: string, tensors: readonly TensorToWrite<'F32'>[]) => writeTuned(run, folder, tensors);
   const keepAs = async (name: 'best' | 'last', tensors: readonly TensorToWrite<'F32'>[]) =>
     writeFolderAtomic(join(path, name), (folder) => write(folder, tensors));
   return {
-    evaluate: select.length === 0 ? undefined : (signal) => meanLoss(net, select, signal, { ...run, kind: 'evaluate' }),
+    evaluate: select.length === 0 ? undefined : (signal) => evaluate(run, select, signal),
+    stepExamples: stepExamples(dataset, frozen.loop.order),
     sample: (signal) => answerSamples(run, prompts, signal),
     saveBest: async () => keepAs('best', await readTrained(net)),
     save: async (progress) => {
@@ -212,11 +223,18 @@ function createHooks(run: RunContext, state: OptimizerState, first: Progress, re
       return saved;
     },
     describeRow: (index) => {
-      const { file, line } = dataset.train[index]!.row.source;
+      const { file, line } = trained[index]!.row.source;
       return `${file}:${line}`;
     },
     now: () => performance.now(),
   };
+}
+
+/** The loss on the selecting rows, and of documents that by their bytes. */
+async function evaluate(run: RunContext, select: readonly Example[], signal: AbortSignal): Promise<Evaluated> {
+  const result = await meanLoss(run.net, select, signal, { ...run, kind: 'evaluate' });
+  const bytes = run.dataset.pretraining?.bytes.select;
+  return bytes === undefined ? result : { ...result, bitsPerByte: bitsPerByte(result, bytes) };
 }
 
 /** Writes what was trained as a folder that other programs load: PEFT's layout, or Hugging Face's. */
@@ -265,7 +283,11 @@ async function* finish(
   if (report.length > 0 && reportBase !== undefined) {
     loadTrained(best, run.net);
     const tuned = await meanLoss(run.net, report, signal, { ...run, kind: 'report' });
-    yield record.write({ type: 'report', before: reportBase.loss, after: tuned.loss, tokens: tuned.tokens });
+    const bytes = run.dataset.pretraining?.bytes.report;
+    const bits =
+      bytes === undefined ? undefined : { before: bitsPerByte(reportBase, bytes), after: bitsPerByte(tuned, bytes) };
+    const losses = { before: reportBase.loss, after: tuned.loss, tokens: tuned.tokens };
+    yield record.write({ type: 'report', ...losses, ...(bits === undefined ? {} : { bitsPerByte: bits }) });
   }
   const { classes } = run.dataset;
   if (classes !== undefined) {

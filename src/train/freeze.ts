@@ -37,17 +37,23 @@ export function freeze(config: RunConfig, model: ModelConfig, rows: number, targ
     [train.optimizer, RATES[train.optimizer]],
     [weights.kind, weights.kind === 'full' ? 1 : methodOf(weights).rate],
   ] as const;
-  const peak = automaticPeakRate(weights.kind === 'full' ? 'full' : 'lora', model.hiddenSize);
+  const { method } = config;
+  const isPretrained = method.kind === 'pretrain';
+  // Weights that were just made have nothing to lose.
+  const isCareful = weights.kind === 'full' && !(method.kind === 'pretrain' && method.fromScratch !== undefined);
+  const peak = automaticPeakRate(isCareful ? 'full' : 'lora', model.hiddenSize);
   const lr = choose('train.lr', train.lr, () => [
     Number(factors.reduce((rate, [, factor]) => rate * factor, peak).toPrecision(3)),
-    `5e-4 x (2000 / ${model.hiddenSize})^0.78${weights.kind === 'full' ? ' / 10 for full weights' : ''}${factors
+    `5e-4 x (2000 / ${model.hiddenSize})^0.78${isCareful ? ' / 10 for full weights' : ''}${factors
       .filter(([, factor]) => factor !== 1)
       .map(([name, factor]) => ` x ${factor} for ${name}`)
       .join('')}`,
   ]);
   const epochs =
     train.steps === undefined
-      ? choose('train.epochs', train.epochs, () => [defaultEpochs(rows), `${rows} rows`])
+      ? choose('train.epochs', train.epochs, () =>
+          isPretrained ? [1, 'documents are read once'] : [defaultEpochs(rows), `${rows} rows`],
+        )
       : undefined;
   const order = { rows, batch: train.batch, shuffle: train.shuffle, seed: train.seed };
   const total = totalSteps(order, train.steps === undefined ? { epochs: epochs! } : { steps: train.steps });

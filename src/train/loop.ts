@@ -28,16 +28,21 @@ export interface LoopOptions {
 /** The part of a run's progress that the loop keeps. */
 export type LoopProgress = Omit<Progress, 'eventBytes' | 'reportBase'>;
 
+/** What an evaluation found. */
+export type Evaluated = Omit<TrainEvent & { readonly type: 'eval' }, 'type' | 'step'>;
+
 /** What the loop needs done for it; it knows no files and no clock. */
 export interface LoopHooks {
   /** Mean loss on the selecting rows; undefined where there are none. */
-  readonly evaluate: ((signal: AbortSignal) => Promise<{ readonly loss: number; readonly tokens: number }>) | undefined;
+  readonly evaluate: ((signal: AbortSignal) => Promise<Evaluated>) | undefined;
   /** Answers of the model to the fixed held-out prompts. */
   readonly sample: (signal: AbortSignal) => Promise<readonly { readonly prompt: string; readonly text: string }[]>;
   /** Keeps the model as the best so far. */
   readonly saveBest: () => Promise<void>;
   /** Writes a checkpoint and returns its path. */
   readonly save: (progress: LoopProgress) => Promise<string>;
+  /** The examples of a step, whose batch has these rows; if not given, each row is one example. */
+  readonly stepExamples?: ((step: number, rows: readonly number[]) => readonly number[]) | undefined;
   /** Where an example came from, for messages. */
   readonly describeRow: (index: number) => string;
   /** Milliseconds. */
@@ -99,13 +104,14 @@ async function oneStep(
   step: number,
 ): Promise<TrainEvent> {
   const start = hooks.now();
+  const computed = hooks.stepExamples?.(step, rows) ?? rows;
   const batches = microBatches(
-    rows.map((row) => examples[row]!),
+    computed.map((index) => examples[index]!),
     options.microBatch,
   );
   const { kind, ...course } = options.schedule;
   const lr = learningRate(kind, { ...course, totalSteps: options.totalSteps, step });
-  const describeRows = () => rows.map(hooks.describeRow).join(', ');
+  const describeRows = () => [...new Set(computed.map(hooks.describeRow))].join(', ');
   const result = await trainStep(net, optimizer, batches, {
     optimizer: options.optimizer,
     clip: options.clip,
@@ -134,7 +140,7 @@ async function* evaluation(
   hooks: LoopHooks,
   signal: AbortSignal,
 ): AsyncGenerator<TrainEvent, boolean> {
-  let result: { loss: number; tokens: number };
+  let result: Evaluated;
   let samples: readonly { readonly prompt: string; readonly text: string }[];
   try {
     result = await hooks.evaluate!(signal);

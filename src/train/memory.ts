@@ -23,6 +23,7 @@ import type { Dataset } from './dataset.ts';
 import { optimizerOptions } from './freeze.ts';
 import { type HeadMode, headChunks, headGraph } from './head.ts';
 import { optimizerBytes } from './optimisers/index.ts';
+import { rowExamples } from './pretrain/pretraining.ts';
 import { firstTrained, gradientMode, type Trained, trainedBy, trainedShapes } from './trained.ts';
 
 /** What trains on what; the memory of a step depends on nothing else but the layout of its micro-batch. */
@@ -194,7 +195,7 @@ function gridLengths(longest: number): number {
  */
 export function chooseMemory(
   trainee: Trainee,
-  dataset: Pick<Dataset, 'train' | 'select' | 'report'>,
+  dataset: Pick<Dataset, 'train' | 'select' | 'report' | 'pretraining'>,
   available: number,
 ): MemoryPlan {
   const budgetBytes = budgetOf(trainee.config, available);
@@ -222,19 +223,29 @@ const STEPS = 100;
 /** The largest micro-batch of a step of the longest rows, and how many shapes micro-batches have. */
 function layoutsOf(
   { train }: RunConfig,
-  dataset: Pick<Dataset, 'train'>,
+  dataset: Pick<Dataset, 'train' | 'pretraining'>,
   targetTokens: number,
 ): { readonly largest: Layout; readonly layouts: number } {
-  const lengths = dataset.train.map(({ example }) => example.ids.length);
+  const rowLengths = rowExamples(dataset).map((row) => row.map(({ example }) => example.ids.length));
   const options = { pack: train.pack, microBatch: train.microBatch, targetTokens };
-  const longest = layoutsOfStep(lengths.toSorted((a, b) => b - a).slice(0, train.batch), options);
+  const longest = layoutsOfStep(
+    rowLengths
+      .toSorted((a, b) => sum(b) - sum(a))
+      .slice(0, train.batch)
+      .flat(),
+    options,
+  );
   const largest = longest.reduce((a, b) => (b.tokens > a.tokens ? b : a));
   const shapes = new Set<string>();
-  for (let step = 0; step < Math.min(STEPS, lengths.length / train.batch); step++) {
-    const rows = lengths.slice(step * train.batch, (step + 1) * train.batch);
+  for (let step = 0; step < Math.min(STEPS, rowLengths.length / train.batch); step++) {
+    const rows = rowLengths.slice(step * train.batch, (step + 1) * train.batch).flat();
     for (const layout of layoutsOfStep(rows, options)) shapes.add(JSON.stringify(layout));
   }
   return { largest, layouts: Math.min(STEPS, Math.max(1, shapes.size)) };
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((a, b) => a + b, 0);
 }
 
 function layoutsOfStep(lengths: readonly number[], options: Parameters<typeof planMicroBatches>[1]): Layout[] {

@@ -14,11 +14,15 @@ import type { MemoryPlan } from './memory.ts';
 import { trainedTensors } from './names.ts';
 import type { Network } from './network.ts';
 import { optimizerBytes } from './optimisers/index.ts';
+import { batchRows, replayedPerStep, rowExamples } from './pretrain/pretraining.ts';
 
 /** What a run will cost, measured on its longest rows. */
 export interface TrainPlan {
   readonly method: RunConfig['method']['kind'];
+  /** Training rows; in pre-training blocks. */
   readonly rows: number;
+  /** Blocks that are replayed: how many there are, how many a step takes on average, and tokens of the whole run. */
+  readonly replay?: { readonly rows: number; readonly perStep: number; readonly tokens: number };
   /** Validation rows that select and that report. */
   readonly validRows: number;
   /** Tokens of one epoch, and those with loss. */
@@ -60,7 +64,7 @@ export interface PlanOptions {
 export async function makePlan(net: Network, options: PlanOptions): Promise<TrainPlan> {
   const { dataset, frozen, memory, now, onActivity } = options;
   const { loop } = frozen;
-  const long = longest(dataset.train, loop.order.batch);
+  const long = longest(dataset, loop.order.batch);
   const batches = microBatches(
     long.map(({ example }) => example),
     loop.microBatch,
@@ -75,8 +79,9 @@ export async function makePlan(net: Network, options: PlanOptions): Promise<Trai
   const minutes = secondsOf(dataset, loop, measured) / 60;
   return {
     method: frozen.config.method.kind,
-    rows: dataset.train.length,
+    rows: batchRows(dataset),
     validRows: dataset.select.length + dataset.report.length,
+    ...replayOf(dataset, loop),
     tokens: tokensOf(dataset.train),
     supervisedTokens: examples.reduce((n, e) => n + supervisedTokens(e), 0),
     steps: loop.totalSteps,
@@ -98,10 +103,24 @@ export async function makePlan(net: Network, options: PlanOptions): Promise<Trai
 function secondsOf(dataset: Dataset, loop: Frozen['loop'], measured: Measured): number {
   const evaluations = dataset.select.length === 0 ? 0 : Math.ceil(loop.totalSteps / loop.evalEvery) + 2;
   return (
-    epochsOf(loop) * tokensOf(dataset.train) * measured.secondsPerToken +
+    (epochsOf(loop) * tokensOf(dataset.train) + replayedTokens(dataset, loop)) * measured.secondsPerToken +
     loop.totalSteps * measured.secondsPerUpdate +
     (evaluations * tokensOf(dataset.select) + 2 * tokensOf(dataset.report)) * measured.forwardSecondsPerToken
   );
+}
+
+/** Tokens of a run that are replayed, about. */
+function replayedTokens({ pretraining }: Dataset, { totalSteps, order }: Frozen['loop']): number {
+  const replay = pretraining?.replay;
+  if (replay === undefined) return 0;
+  return (totalSteps * replayedPerStep(order.batch, replay) * tokensOf(replay.examples)) / replay.blocks.length;
+}
+
+function replayOf(dataset: Dataset, loop: Frozen['loop']): Pick<TrainPlan, 'replay'> {
+  const replay = dataset.pretraining?.replay;
+  if (replay === undefined) return {};
+  const perStep = replayedPerStep(loop.order.batch, replay);
+  return { replay: { rows: replay.blocks.length, perStep, tokens: Math.round(replayedTokens(dataset, loop)) } };
 }
 
 function epochsOf(loop: Frozen['loop']): number {
@@ -117,9 +136,10 @@ function lengthChoice({ maxLength, lengthOrigin }: Dataset): Automatic {
   return lengthOrigin === 'given' ? {} : { 'data.maxLength': { value: maxLength, why: lengthOrigin } };
 }
 
-/** As many of the longest examples as a step has rows. */
-function longest(rows: readonly PreparedExample[], count: number): PreparedExample[] {
-  return rows.toSorted((a, b) => b.example.ids.length - a.example.ids.length).slice(0, count);
+/** The examples of as many of the longest rows as a step has. */
+function longest(dataset: Dataset, count: number): PreparedExample[] {
+  const rows = rowExamples(dataset).toSorted((a, b) => tokensOf(b) - tokensOf(a));
+  return rows.slice(0, count).flat();
 }
 
 function cheaperChoice({ config, loop }: Frozen): string {

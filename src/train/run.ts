@@ -28,6 +28,11 @@ import { type Frozen, freeze, requireEffective, requireTaken } from './freeze.ts
 import { budgetOf, chooseMemory, longestTrainable } from './memory.ts';
 import { createNetwork } from './network.ts';
 import { makePlan, requireDisk, type TrainPlan } from './plan.ts';
+import { openPretraining } from './pretrain/blocks.ts';
+import { openDocuments } from './pretrain/documents.ts';
+import { requirePretrainOptions } from './pretrain/options.ts';
+import { batchRows } from './pretrain/pretraining.ts';
+import { absolutePaths, makeModel, placeWeights } from './pretrain/start.ts';
 import { requireExperts } from './router-loss.ts';
 import { chooseFormat, type TextSetup } from './rows.ts';
 import { holdRun } from './run-lock.ts';
@@ -115,7 +120,9 @@ async function prepare(
   const threads = old?.facts.threads ?? config.compute.threads ?? around.cores;
   const engine = openOrt({ device: 'cpu', threads, optimize: 'on' });
   try {
-    const base = uploadBase(engine, source.config, source.tensors, baseWeightsOf(frozen.config));
+    const base = placeWeights(engine, inputs.made, () =>
+      uploadBase(engine, source.config, source.tensors, baseWeightsOf(frozen.config)),
+    );
     const adapter =
       spec &&
       (peft === undefined
@@ -129,12 +136,12 @@ async function prepare(
     const options = { trained, classifier, keep: memory.keep, dropout, neftune, routerLoss };
     const net = createNetwork({ engine, base, adapter, ...options });
     const versions = { tunesmith: around.version, node: process.version };
-    const warnings = old === undefined ? [] : versionWarnings(old.facts.versions, versions);
+    const warnings = old === undefined ? (inputs.made?.warnings ?? []) : versionWarnings(old.facts.versions, versions);
     const now = () => performance.now();
     const plan = await makePlan(net, { dataset, frozen, memory, warnings, now, onActivity });
     if (old === undefined) requireDisk(plan, path);
     const facts: FrozenFacts = {
-      base: { path: resolve(request.base.path), hubId: request.base.hubId, sha256 },
+      base: { path: resolve(source.path), hubId: request.base.hubId, sha256 },
       text: { format: text.format, clock },
       maxLength: dataset.maxLength,
       memory,
@@ -142,7 +149,7 @@ async function prepare(
       versions,
     };
     const origins = request.kind === 'start' ? request.origins : {};
-    const open = { path, source, engine, base, net, spec, dataset, text };
+    const open = { path, source, newModel: inputs.made, engine, base, net, spec, dataset, text };
     const context = { ...open, frozen, facts, origins, isResumed: old !== undefined, release, warnings };
     const start: PreparedRun['start'] = (signal, onActivity = () => {}) =>
       executeRun({ ...context, onActivity }, signal);
@@ -166,7 +173,12 @@ async function openInputs(request: RunRequest, given: RunConfig, old: FrozenRun 
   }
   if (request.kind === 'start') requireTaken(given);
   if (request.kind === 'start') requireClassifierOptions(given, request.origins);
-  const opened = openModelSource(request.base.path);
+  if (request.kind === 'start') requirePretrainOptions(given, request.origins);
+  const path = request.kind === 'resume' ? request.run : runPath(given, request.base.path, around.now());
+  const { seed } = given.train;
+  const documents = given.method.kind === 'pretrain' ? await openDocuments(normalisedData(given), seed) : undefined;
+  const made = request.kind === 'start' ? makeModel(given, documents, join(path, START)) : undefined;
+  const opened = made?.source ?? openModelSource(request.base.path);
   const chosen =
     old === undefined
       ? chooseBaseWeights(given, opened, budgetOf(given, around.memoryBytes))
@@ -193,20 +205,22 @@ async function openInputs(request: RunRequest, given: RunConfig, old: FrozenRun 
   const trainee = { config, source, spec };
   // A length that is set is held against the rows, which may all be shorter.
   const longest = pinned.maxLength ?? longestTrainable(trainee, around.memoryBytes);
-  const { kind: method } = config.method;
-  const reading = { data: pinned, method, text, model: source.config, longest, seed: config.train.seed };
-  const dataset = await openDataset(reading);
+  const { method } = config;
+  const reading = { data: pinned, text, model: source.config, longest, seed };
+  const dataset =
+    documents === undefined || method.kind !== 'pretrain'
+      ? await openDataset({ ...reading, method: method.kind })
+      : await openPretraining(documents, { ...reading, method });
   if (peft?.score !== undefined) requireSameLabels(adapterFolder(request, config)!, dataset.classes);
   if (request.kind === 'resume') requireSameData(request.run, dataset);
   else requireEffective(config, dataset.select.length > 0);
   const memory = old?.facts.memory ?? chooseMemory(trainee, dataset, around.memoryBytes);
   const weights = spec === undefined ? config.weights : weightsOf(spec);
   const stored = withAbsolutePaths({ ...config, weights }, pinned, request.base);
-  const frozen = withChoice(freeze(stored, source.config, dataset.train.length, memory.targetTokens), chosen);
-  const path = request.kind === 'resume' ? request.run : runPath(config, source, around.now());
-  const sha256 = await baseHash(source);
+  const frozen = withChoice(freeze(stored, source.config, batchRows(dataset), memory.targetTokens), chosen);
+  const sha256 = made?.sha256 ?? (await baseHash(source));
   requireSameBase(old?.facts.base.sha256 ?? peft?.baseHash, sha256, source.path);
-  return { source, clock, text, dataset, peft, spec, memory, frozen, path, sha256 };
+  return { source, clock, text, dataset, peft, spec, memory, frozen, path, sha256, made };
 }
 
 /** How the base of a run lies in memory; runs from before there was a choice have float32. */
@@ -241,7 +255,7 @@ export function normalisedData(config: RunConfig): Exclude<RunConfig['data'], st
  * own folder would break when the run is moved or copied, which is likelier than that its data moves along.
  */
 function withAbsolutePaths(config: RunConfig, data: DataConfig, base: RunBase): RunConfig {
-  const { model, initAdapter } = config;
+  const { model, initAdapter, method } = config;
   const { train, valid } = data;
   return {
     ...config,
@@ -253,6 +267,7 @@ function withAbsolutePaths(config: RunConfig, data: DataConfig, base: RunBase): 
       ...(isValidFile(valid) ? { valid: resolve(valid) } : {}),
     },
     ...(initAdapter === undefined ? {} : { initAdapter: resolve(initAdapter) }),
+    ...(method.kind === 'pretrain' ? { method: absolutePaths(method) } : {}),
   };
 }
 
@@ -307,7 +322,7 @@ function ownAdapter(run: string): string | undefined {
 }
 
 /** @throws RUN_EXISTS */
-function runPath(config: RunConfig, source: ModelSource, now: Date): string {
+function runPath(config: RunConfig, base: string, now: Date): string {
   const { out, name } = config.output;
   if (name !== undefined) {
     const path = join(out, name);
@@ -318,7 +333,7 @@ function runPath(config: RunConfig, source: ModelSource, now: Date): string {
       fix: `continue it with --resume ${name}, or choose another --name`,
     });
   }
-  const model = basename(config.model).replace(/\.gguf$/i, '') || basename(source.path);
+  const model = basename(config.model).replace(/\.(?:gguf|json)$/i, '') || basename(base);
   const stem = `${now.toISOString().slice(0, 10)}-${model.toLowerCase().replace(/[^a-z0-9.-]+/g, '-')}`;
   const taken = new Set(folderExists(out) ? listFolder(out) : []);
   let number = 1;
@@ -360,4 +375,12 @@ function requireSameData(run: string, dataset: Dataset): void {
       fix: 'put the old file back, or train the new one with --from RUN',
     });
   }
+  const known = new Set(files.map(({ path }) => resolve(path)));
+  const added = dataset.files.find(({ path }) => !known.has(resolve(path)));
+  if (added === undefined) return;
+  throw new TunesmithError('RUN_DATA_CHANGED', {
+    file: added.path,
+    message: 'was not there when the run was started.',
+    fix: 'move it away, or train it with --from RUN',
+  });
 }

@@ -31,6 +31,8 @@ export const train = defineCommand({
     'train tunesmith.config.ts --lr 2e-4 --plan',
     'train --resume @last',
     'train --from support-v1 --data more.jsonl',
+    'train --method pretrain --model smollm2-135m-instruct --data handbook/ --replay general.jsonl',
+    'train --method pretrain --from-scratch tiny.json --vocab 1024 --data shakespeare.txt',
   ],
   notes:
     'CONFIG is tunesmith.config.ts, .js, .json or .yaml; one in this folder is found by its name.\n' +
@@ -107,7 +109,8 @@ async function requestOf(flags: Flags, configName: string | undefined, context: 
     }
     return fromRequest(flags.from, [flagLayer(flags)], places, pull);
   }
-  const file = configName ?? (flags.model === undefined || flags.data === undefined ? findConfig('.') : undefined);
+  const isComplete = (flags.model ?? flags['from-scratch']) !== undefined && flags.data !== undefined;
+  const file = configName ?? (isComplete ? undefined : findConfig('.'));
   return startRequest(resolveConfig(flags, file === undefined ? undefined : await readConfig(file)), places, pull);
 }
 

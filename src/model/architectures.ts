@@ -5,6 +5,7 @@ import { type Layout, rotatedAttention } from './attention.ts';
 import type { LayerKind, ModelConfig, ModelType } from './config.ts';
 import { gemma3Text } from './gemma3-text.ts';
 import { gpt2 } from './gpt2.ts';
+import { granite } from './granite.ts';
 import { llama } from './llama.ts';
 import { mistral } from './mistral.ts';
 import { olmo2 } from './olmo2.ts';
@@ -13,6 +14,7 @@ import { qwen2 } from './qwen2.ts';
 import { qwen3 } from './qwen3.ts';
 import { qwen3Moe } from './qwen3-moe.ts';
 import { smollm3 } from './smollm3.ts';
+import { starcoder2 } from './starcoder2.ts';
 
 /** Every architecture by its `model_type`. Where two share a GGUF name, files of it are read as the first. */
 export const ARCHITECTURES: Readonly<Record<ModelType, Architecture>> = {
@@ -26,6 +28,8 @@ export const ARCHITECTURES: Readonly<Record<ModelType, Architecture>> = {
   olmo2,
   gpt2,
   qwen3_moe: qwen3Moe,
+  granite,
+  starcoder2,
 };
 
 /** The architecture of a model. */

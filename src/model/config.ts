@@ -36,6 +36,8 @@ export const MODEL_TYPES = [
   'olmo2',
   'gpt2',
   'qwen3_moe',
+  'granite',
+  'starcoder2',
 ] as const;
 
 /** See {@link MODEL_TYPES}. */
@@ -86,6 +88,10 @@ export interface ModelConfig {
   readonly attentionScale: number;
   /** Rows of the embedding are multiplied by it. */
   readonly embeddingScale: number;
+  /** What a layer adds is multiplied by it; 1 if not given. */
+  readonly residualScale?: number;
+  /** Logits are multiplied by it; 1 if not given. */
+  readonly logitScale?: number;
   readonly activation: Activation;
   /** Which linear modules have a bias. */
   readonly biases: { readonly qkv: boolean; readonly output: boolean; readonly mlp: boolean };

@@ -3,7 +3,7 @@ import type { Value } from '../graph/index.ts';
 import type { Architecture, LayerBuild, OuterTensor } from './architecture.ts';
 import type { ModelConfig } from './config.ts';
 import { type ConfigReader, everyLayer, idsOf, parseActivation } from './config-reader.ts';
-import { activate, layerNorm } from './layer.ts';
+import { activate, layerNorm, normWithBias } from './layer.ts';
 import { llama } from './llama.ts';
 
 /**
@@ -61,8 +61,8 @@ export const gpt2: Architecture = {
     ),
   layer: (build, x_ND) => {
     const { g, config, linear } = build;
-    const attended_ND = g.add(x_ND, attention(build, norm(build, 'ln_1', x_ND)));
-    const inner = activate(g, config.activation, linear('mlp.c_fc', norm(build, 'ln_2', attended_ND)));
+    const attended_ND = g.add(x_ND, attention(build, normWithBias(build, 'ln_1', x_ND)));
+    const inner = activate(g, config.activation, linear('mlp.c_fc', normWithBias(build, 'ln_2', attended_ND)));
     return g.add(attended_ND, linear('mlp.c_proj', inner));
   },
   finalNorm: (g, c, x) =>
@@ -125,9 +125,4 @@ function attention({ g, config, kind, linear, attend }: LayerBuild, h_ND: Value)
   const qkv = linear('attn.c_attn', h_ND);
   const part = (i: number) => g.slice(qkv, { axis: 1, start: i * width, end: (i + 1) * width });
   return linear('attn.c_proj', attend({ q: part(0), k: part(1), v: part(2) }, kind));
-}
-
-function norm({ g, config }: LayerBuild, name: string, x: Value): Value {
-  const { hiddenSize, normEps } = config;
-  return layerNorm(g, x, g.input(`${name}.weight`, [hiddenSize]), g.input(`${name}.bias`, [hiddenSize]), normEps);
 }

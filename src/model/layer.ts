@@ -32,6 +32,12 @@ export function layerNorm(g: Builder, x: Value, weight_D: Value, bias_D: Value, 
   return g.add(g.rmsNorm(g.sub(x, mean), weight_D, eps), bias_D);
 }
 
+/** {@link layerNorm} with a layer's own weight and bias. */
+export function normWithBias({ g, config }: LayerBuild, name: string, x: Value): Value {
+  const { hiddenSize, normEps } = config;
+  return layerNorm(g, x, g.input(`${name}.weight`, [hiddenSize]), g.input(`${name}.bias`, [hiddenSize]), normEps);
+}
+
 /** What q and k go through before they are turned. */
 export interface QueryKeyNorms {
   readonly q: (q: Value) => Value;

@@ -21,9 +21,18 @@ export function ggufMetadata(c: ModelConfig): Record<string, GgufField> {
     feed_forward_length: u32(c.intermediateSize),
     'attention.head_count': u32(c.heads),
     'attention.head_count_kv': u32(c.kvHeads),
+    ...(c.modelType === 'granite'
+      ? {
+          embedding_scale: f32(c.embeddingScale),
+          'attention.scale': f32(c.attentionScale),
+          residual_scale: f32(c.residualScale ?? 1),
+          logit_scale: f32(1 / (c.logitScale ?? 1)),
+        }
+      : {}),
     ...(c.modelType === 'gpt2'
       ? { 'attention.layer_norm_epsilon': f32(c.normEps) }
       : {
+          ...(c.modelType === 'starcoder2' ? { 'attention.layer_norm_epsilon': f32(c.normEps) } : {}),
           'attention.key_length': u32(c.headDim),
           'attention.value_length': u32(c.headDim),
           'attention.layer_norm_rms_epsilon': f32(c.normEps),

@@ -42,6 +42,8 @@ export function createHost(driver: Driver): { handle(request: HostRequest): Prom
   const buffers = createBufferPool();
   const widen = createWidener(buffers);
   const handles = new Map<number, Held>();
+  /** What shares the memory of another handle, which goes on with it. */
+  const views = new WeakSet<Held>();
   const programs = new Map<number, Entry>();
   const runMs: Record<number, number> = {};
   let failure: string | undefined;
@@ -121,7 +123,11 @@ export function createHost(driver: Driver): { handle(request: HostRequest): Prom
     if ('dtype' in source) return source;
     if ('stored' in source || 'resting' in source) return readWeights(source);
     if ('rowsOf' in source) return pickRows(heldOf(source.rowsOf.id), source);
-    if ('viewOf' in source) return viewRows(heldOf(source.viewOf.id), source);
+    if ('viewOf' in source) {
+      const view = viewRows(heldOf(source.viewOf.id), source);
+      views.add(view);
+      return view;
+    }
     return drawDropout(source);
   }
 
@@ -155,7 +161,7 @@ export function createHost(driver: Driver): { handle(request: HostRequest): Prom
       case 'release':
         for (const id of request.handles) {
           const held = handles.get(id);
-          if (held !== undefined && !isAtRest(held)) buffers.give(held);
+          if (held !== undefined && !isAtRest(held) && !views.has(held)) buffers.give(held);
           handles.delete(id);
         }
         return undefined;

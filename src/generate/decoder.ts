@@ -11,6 +11,7 @@ import type { ModelConfig } from '../model/config.ts';
 import { layerTensor } from '../model/names.ts';
 import { rotationTables } from '../model/rope.ts';
 import { i32 } from '../tensor/tensor.ts';
+import { createLayerwise } from './layerwise.ts';
 import { decoderProgram, inputWeights, type ProgramShape, storedWeights } from './programs.ts';
 
 /** Weights that stay as they are stored, and become part of the programs: fast, with activations rounded to 8 bits. */
@@ -155,17 +156,22 @@ export function createDecoder({ engine, base, adapter }: GenerationSession): Dec
     return known;
   };
 
+  const outer = { ...base.outer, ...adapter?.outer };
+  const layerwise =
+    'isAtRest' in base && base.isAtRest
+      ? createLayerwise(engine, base, adapter, isTied ? { ...outer, head: outer.embed! } : outer)
+      : undefined;
+
   const run = async (cache: Cache, length: number, feed: Feed, output: ProgramShape['output']) => {
-    const program = programFor({ rows: cache.rows, length, capacity: cache.capacity, output });
+    const shape = { rows: cache.rows, length, capacity: cache.capacity, output };
     const fed = uploadFeed(engine, feed);
+    const shared = { ...tablesFor(cache.capacity), ...fed };
     const { inputs, into } = cacheArguments(cache);
-    const { [output]: made } = engine.run(
-      program,
-      { ...weights, ...tablesFor(cache.capacity), ...fed, ...inputs },
-      into,
-    );
-    const result = engine.read(made!);
-    engine.release(made!, ...Object.values(fed));
+    const made =
+      layerwise?.pass(shape, feed.ids, shared, cache) ??
+      engine.run(programFor(shape), { ...weights, ...shared, ...inputs }, into)[output]!;
+    const result = engine.read(made);
+    engine.release(made, ...Object.values(fed));
     return (await result).data as Float32Array;
   };
 
@@ -208,7 +214,10 @@ export function createDecoder({ engine, base, adapter }: GenerationSession): Dec
       }
     },
     release: (cache) => engine.release(...cache.keys, ...cache.values),
-    close: () => engine.release(...[...tables.values()].flatMap((t) => Object.values(t))),
+    close: () => {
+      engine.release(...[...tables.values()].flatMap((t) => Object.values(t)));
+      layerwise?.close();
+    },
   };
 }
 

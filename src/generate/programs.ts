@@ -112,12 +112,13 @@ export function decoderProgram(
       dropout: false,
       base: weights.linear(own, layer),
     });
+    const names = { keys: `keys.${layer}`, values: `values.${layer}` };
     x_ND = decoderLayer(own, x_ND, {
       config,
       layer,
       layout: { tokens, rows, length, dense: true },
       linear,
-      attend: attendCached(g, { config, shape, layer, outputs, positions }),
+      attend: attendCached(g, { config, shape, names, outputs, positions }),
     });
   }
   const wanted = length === 1 ? x_ND : g.gather(x_ND, g.input('pick', [rows], 'i32'));
@@ -126,17 +127,18 @@ export function decoderProgram(
 }
 
 /** Attention over the cache. q and k are turned by the operator itself where it can (whole heads of a multiple of 16), else before it. */
-function attendCached(
+export function attendCached(
   g: Builder,
   at: {
     readonly config: ModelConfig;
     readonly shape: ProgramShape;
-    readonly layer: number;
+    /** The caches' inputs; what goes into their places comes out as `<name>.next`. */
+    readonly names: { readonly keys: string; readonly values: string };
     readonly outputs: Record<string, Value>;
     readonly positions: () => Value;
   },
 ): Attend {
-  const { config, shape, layer, outputs } = at;
+  const { config, shape, names, outputs } = at;
   const { heads, kvHeads, headDim, rotaryDim, attentionScale: scale } = config;
   const { rows, length, capacity } = shape;
   const cache = [rows, kvHeads, capacity, headDim];
@@ -154,16 +156,16 @@ function attendCached(
         q: grid(turned(q)),
         k: grid(turned(k)),
         v: grid(v),
-        keys: g.input(`keys.${layer}`, cache),
-        values: g.input(`values.${layer}`, cache),
+        keys: g.input(names.keys, cache),
+        values: g.input(names.values, cache),
         last: g.input('last', [rows], 'i32'),
         total: g.input('total', [1], 'i32'),
         rotary: isInside ? tables : undefined,
       },
       { heads, kvHeads, scale, window: kind.window < capacity ? kind.window : 0 },
     );
-    outputs[`keys.${layer}.next`] = keys;
-    outputs[`values.${layer}.next`] = values;
+    outputs[`${names.keys}.next`] = keys;
+    outputs[`${names.values}.next`] = values;
     return g.reshape(attended, [rows * length, heads * headDim]);
   };
 }

@@ -2,6 +2,7 @@
 import { type Builder, backward, createBuilder, finishGraph, type Graph, type Value } from '../graph/index.ts';
 import { finalNorm, outerTensors } from '../model/architectures.ts';
 import type { ModelConfig } from '../model/config.ts';
+import { STRIP } from '../model/head-slices.ts';
 
 /** Sizes of a loss head program. */
 export interface HeadShape {
@@ -47,20 +48,27 @@ export function headGraph(shape: HeadShape, mode: HeadMode): Graph {
   const weight_C1 = g.input('weight', [chunk, 1]);
   const scale_C1 = g.div(weight_C1, sum_C1);
   const dh_CD = g.sub(g.mul(g.matMul(e_CV, head_VD), scale_C1), g.mul(targetRow_CD, weight_C1));
-  const outputs: Record<string, Value> = { nll };
-  const norms = mode === 'gradient' ? [] : outerTensors(config).filter(({ name }) => name.startsWith('norm'));
-  const wanted = [picked_CD, ...norms.map(({ name, shape: size }) => g.input(name, size))];
-  const [dPicked, ...dNorms] = backward(g, [[h_CD, dh_CD]], wanted);
-  outputs.dx = g.scatterAdd(g.input('dx.in', [tokens, width]), position_C, dPicked!);
-  for (const [i, { name }] of norms.entries()) outputs[`d.${name}`] = dNorms[i]!;
+  const back = { picked_CD, h_CD, dh_CD, position_C };
+  const outputs: Record<string, Value> = { nll, ...inputGradients(g, shape, mode, back) };
   if (mode === 'gradient-and-weights') {
     outputs['d.head'] = headGradient(g, { e_CV, h_CD, scale_C1, weight_C1, head_VD, target_C });
   }
   return finishGraph(g, outputs);
 }
 
-/** Terms that are added up in one go. */
-const STRIP = 128;
+/** `dx` and, but for `gradient`, those of the norm, from the gradient of what the norm gives. */
+function inputGradients(
+  g: Builder,
+  { tokens, config }: HeadShape,
+  mode: HeadMode,
+  v: Record<'picked_CD' | 'h_CD' | 'dh_CD' | 'position_C', Value>,
+): Record<string, Value> {
+  const norms = mode === 'gradient' ? [] : outerTensors(config).filter(({ name }) => name.startsWith('norm'));
+  const wanted = [v.picked_CD, ...norms.map(({ name, shape }) => g.input(name, shape))];
+  const [dPicked, ...dNorms] = backward(g, [[v.h_CD, v.dh_CD]], wanted);
+  const dx = g.scatterAdd(g.input('dx.in', [tokens, config.hiddenSize]), v.position_C, dPicked!);
+  return { dx, ...Object.fromEntries(norms.map(({ name }, i) => [`d.${name}`, dNorms[i]!])) };
+}
 
 /**
  * Sum over the last axis, strip by strip: [C, V] to [C, 1]. Added in one go, tens of thousands of positive terms lose what is small beside the
@@ -130,7 +138,8 @@ export function headSliceGraph({ chunk, rows, width }: SliceShape, mode: SliceMo
  * The end of {@link headGraph} once all slices are done, with its outputs. Inputs as there, but in place of `head` what the slices left, and
  * `target.rows` [C, D], the rows of the head that belong to the targets.
  */
-export function headEndGraph({ tokens, config, chunk }: HeadShape, mode: Exclude<SliceMode, 'logits'>): Graph {
+export function headEndGraph(shape: HeadShape, mode: Exclude<SliceMode, 'logits'>): Graph {
+  const { tokens, config, chunk } = shape;
   const { hiddenSize: width } = config;
   const g = createBuilder();
   const position_C = g.input('position', [chunk], 'i32');
@@ -144,26 +153,8 @@ export function headEndGraph({ tokens, config, chunk }: HeadShape, mode: Exclude
   if (mode === 'loss') return finishGraph(g, { nll });
   const weight_C1 = g.input('weight', [chunk, 1]);
   const soft_CD = g.mul(g.input('acc', [chunk, width]), g.div(weight_C1, sum_C1));
-  const [dPicked] = backward(g, [[h_CD, g.sub(soft_CD, g.mul(targetRow_CD, weight_C1))]], [picked_CD]);
-  return finishGraph(g, { nll, dx: g.scatterAdd(g.input('dx.in', [tokens, width]), position_C, dPicked!) });
-}
-
-/** Bytes of a slice of the vocabulary's weights in float32, at most. */
-const SLICE_BYTES = 24 * 2 ** 20;
-
-/**
- * Rows of each slice of a head [V, D]: one where all of it is small. Slices are whole strips, and of one size where the vocabulary can be
- * divided so, since each size is a program.
- */
-export function headSlices(vocab: number, width: number, bytes: number = SLICE_BYTES): number[] {
-  const least = Math.ceil((4 * vocab * width) / bytes);
-  if (least <= 1) return [vocab];
-  const rowsOf = (count: number) => Math.ceil(vocab / count / STRIP) * STRIP;
-  const counts = Array.from({ length: least }, (_, i) => least + i);
-  const rows = rowsOf(counts.find((count) => vocab % rowsOf(count) === 0) ?? least);
-  const slices: number[] = [];
-  for (let left = vocab; left > 0; left -= rows) slices.push(Math.min(rows, left));
-  return slices;
+  const dh_CD = g.sub(soft_CD, g.mul(targetRow_CD, weight_C1));
+  return finishGraph(g, { nll, ...inputGradients(g, shape, mode, { picked_CD, h_CD, dh_CD, position_C }) });
 }
 
 /** Bytes of logits that one chunk may have: below the 32 MiB up to which the engine's process keeps freed blocks. */

@@ -84,7 +84,7 @@ export function firstTrained({ layers, outer }: Trained): number {
 }
 
 /** What the head computes besides the loss. */
-export function gradientMode({ outer }: Trained, isTied: boolean): HeadMode {
+export function gradientMode({ outer }: Pick<Trained, 'outer'>, isTied: boolean): HeadMode {
   if (outer.includes('head') || (isTied && outer.includes('embed'))) return 'gradient-and-weights';
   return outer.some((name) => name.startsWith('norm')) ? 'gradient-and-norm' : 'gradient';
 }

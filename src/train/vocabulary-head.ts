@@ -3,6 +3,7 @@ import type { MicroBatch } from '../data/index.ts';
 import type { Engine, Handle } from '../engine/index.ts';
 import { createBuilder, finishGraph } from '../graph/index.ts';
 import type { ModelConfig } from '../model/config.ts';
+import { headSlices } from '../model/head-slices.ts';
 import { f32, i32 } from '../tensor/tensor.ts';
 import {
   type HeadMode,
@@ -10,11 +11,11 @@ import {
   headEndGraph,
   headGraph,
   headSliceGraph,
-  headSlices,
   headStartGraph,
   type SliceMode,
 } from './head.ts';
 import { cached, type ProgramCache, sumInto } from './programs.ts';
+import { gradientMode, type Trained } from './trained.ts';
 
 type Handles = Record<string, Handle>;
 
@@ -32,14 +33,21 @@ export interface HeadPlace extends ProgramCache {
   readonly config: ModelConfig;
   readonly outer: Readonly<Handles>;
   readonly slices: Map<Handle, readonly Handle[]>;
+  readonly trained: Pick<Trained, 'outer'>;
+  readonly isTied: boolean;
 }
 
 /** Runs the head over the positions with loss: slice by slice of the vocabulary, unless it is small or trains. */
-export function vocabularyHead(place: HeadPlace, batch: MicroBatch, x: Handle, mode: HeadMode): HeadResult {
-  const { vocabSize, hiddenSize } = place.config;
-  if (mode === 'gradient-and-weights' || mode === 'gradient-and-norm') return wholeHead(place, batch, x, mode);
-  const slices = headSlices(vocabSize, hiddenSize);
-  if (slices.length === 1) return wholeHead(place, batch, x, mode);
+export function vocabularyHead(
+  place: HeadPlace,
+  batch: MicroBatch,
+  x: Handle,
+  mode: HeadMode,
+  slices: readonly number[] = headSlices(place.config.vocabSize, place.config.hiddenSize),
+): HeadResult {
+  // Slices share the memory of a head that stays where it is; one that trains is another after each step.
+  const trains = gradientMode(place.trained, place.isTied) === 'gradient-and-weights';
+  if (trains || mode === 'gradient-and-weights' || slices.length === 1) return wholeHead(place, batch, x, mode);
   return slicedHead(place, batch, x, mode, slices);
 }
 
@@ -49,7 +57,7 @@ function wholeHead(place: HeadPlace, batch: MicroBatch, x: Handle, mode: HeadMod
   const nll: Handle[] = [];
   const logits: Handle[] = [];
   let dx = mode === 'loss' || mode === 'logits' ? undefined : zeroGradient(place, tokens);
-  let weights: Handles | undefined;
+  let weights: Handles = {};
   let from = 0;
   for (const chunk of headChunks(batch.lossTokens, config.vocabSize)) {
     const shape = { tokens, config, chunk };
@@ -63,14 +71,10 @@ function wholeHead(place: HeadPlace, batch: MicroBatch, x: Handle, mode: HeadMod
       engine.release(dx);
       dx = out.dx!;
     }
-    const gradients = Object.entries(out).filter(([name]) => name.startsWith('d.'));
-    if (gradients.length > 0) {
-      const part = Object.fromEntries(gradients.map(([name, handle]) => [name.slice(2), handle]));
-      weights = weights === undefined ? part : sumInto(place, 'head-gradients', weights, part);
-    }
+    weights = withGradients(place, weights, out);
     from += chunk;
   }
-  return { nll, logits, dx, weights: weights ?? {} };
+  return { nll, logits, dx, weights };
 }
 
 function zeroGradient({ engine, config }: HeadPlace, tokens: number): Handle {
@@ -172,7 +176,7 @@ function startChunks(
       known.max = engine.upload(f32(new Float32Array(size).fill(LOWEST), [size, 1]));
       known.sum = zeros([size, 1]);
     }
-    if (mode === 'gradient') known.acc = zeros([size, config.hiddenSize]);
+    if (mode !== 'logits' && mode !== 'loss') known.acc = zeros([size, config.hiddenSize]);
     const chunk: Chunk = { from, size, inputs: { ...inputs, h: h! }, known, logits: [] };
     from += size;
     return chunk;
@@ -190,18 +194,28 @@ function endChunks(
   const tokens = batch.ids.length;
   const nll: Handle[] = [];
   let dx = mode === 'loss' ? undefined : zeroGradient(place, tokens);
+  let weights: Handles = {};
   for (const { from, size, inputs, known } of chunks) {
     const index = padded(batch.lossTargets, from, size);
     const rows = engine.upload({ rowsOf: outer.head!, index, shape: [size, config.hiddenSize] });
     const shape = { tokens, config, chunk: size };
     const program = cached(place, `head-end|${mode}|${tokens}|${size}`, () => headEndGraph(shape, mode));
-    const before = dx === undefined ? {} : { 'dx.in': dx };
+    const before: Handles = dx === undefined ? {} : { 'dx.in': dx };
     const out = engine.run(program, { ...outer, ...inputs, ...known, ...before, x, 'target.rows': rows });
     engine.release(rows, ...Object.values({ ...inputs, ...known, ...before }));
     nll.push(out.nll!);
     dx = out.dx;
+    weights = withGradients(place, weights, out);
   }
-  return { nll, logits: [], dx, weights: {} };
+  return { nll, logits: [], dx, weights };
+}
+
+/** Adds up the gradients `d.<name>` of the chunks. */
+function withGradients(place: HeadPlace, sum: Handles, out: Handles): Handles {
+  const gradients = Object.entries(out).filter(([name]) => name.startsWith('d.'));
+  const part = Object.fromEntries(gradients.map(([name, handle]) => [name.slice(2), handle]));
+  if (gradients.length === 0 || Object.keys(sum).length === 0) return { ...sum, ...part };
+  return sumInto(place, 'head-gradients', sum, part);
 }
 
 function joinLogits(place: HeadPlace, { size, inputs, logits }: Chunk): Handle {

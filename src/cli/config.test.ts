@@ -22,7 +22,7 @@ function faults(flags: Parameters<typeof resolveConfig>[0], config?: ConfigFile)
 describe('configOptions', () => {
   it('offers exactly the flags that are promised', () => {
     const promised =
-      'model data valid system format train-on max-length on-long role allow init-adapter method weights rank alpha dropout targets layers ' +
+      'model data valid system format train-on max-length on-long role map shape allow init-adapter method weights rank alpha dropout targets layers ' +
       'rs-lora rank-pattern alpha-pattern init d-initial feedforward modules-to-save freeze ' +
       'epochs steps batch micro-batch lr schedule warmup decay min-lr optimizer weight-decay beta1 beta2 eps momentum nesterov ' +
       'parameter-scale lora-plus-ratio neftune-alpha router-loss clip pack shuffle seed patience ' +

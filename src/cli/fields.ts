@@ -22,6 +22,7 @@ const VALUES: Readonly<Record<string, string>> = {
   'data.valid': 'FILE|FRACTION|none',
   'data.system': 'TEXT|FILE',
   'data.allow': 'CODE,...',
+  'data.map': 'THEIRS=OURS,...',
   'data.role': 'THEIRS=OURS,...',
   'method.replay': 'FILE',
   'method.fromScratch': 'CONFIG',

@@ -8,13 +8,19 @@ import type { Prompt, RowReading } from './domain.ts';
 /** Options of commands that read rows with a model. */
 export const rowOptions = {
   role: { type: 'string', value: 'THEIRS=OURS', many: true, description: 'a role of the file, such as bot=assistant' },
+  map: {
+    type: 'string',
+    value: 'THEIRS=OURS',
+    many: true,
+    description: 'a column of the file, such as input=question',
+  },
   allow: { type: 'string', value: 'CODE', many: true, description: 'a data error code that is let pass' },
 } as const satisfies OptionSpecs;
 
 /** Reads them. @throws CLI_OPTION_VALUE */
-export function rowReading({ role = [], allow = [] }: Partial<Values<typeof rowOptions>>): RowReading {
+export function rowReading({ role = [], map = [], allow = [] }: Partial<Values<typeof rowOptions>>): RowReading {
   const wrong = role.find((pair) => !/^[^=]+=(system|user|assistant|tool)$/.test(pair));
-  if (wrong === undefined) return { roles: role, allow: allow.flatMap((codes) => codes.split(',')) };
+  if (wrong === undefined) return { roles: role, map, allow: allow.flatMap((codes) => codes.split(',')) };
   throw new TunesmithError('CLI_OPTION_VALUE', {
     message: `--role ${wrong} is not THEIRS=OURS, with OURS one of system, user, assistant, tool.`,
     fix: '--role bot=assistant, say',

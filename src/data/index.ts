@@ -26,6 +26,7 @@ export {
   type Report,
   type Severity,
 } from './check.ts';
+export { type ColumnMap, readPairs } from './columns.ts';
 export { countLabels } from './labels.ts';
 export {
   type LengthOptions,
@@ -40,6 +41,6 @@ export type { NormaliseOptions } from './normalise.ts';
 export { isDocumentOrData, openRecords, type PlainText, type RecordSource } from './read.ts';
 export type { RawRecord } from './records.ts';
 export type { Row, RowLabels, RowSource } from './row.ts';
-export type { RowShape } from './shapes.ts';
+export { type RowShape, SHAPES } from './shapes.ts';
 export { type Split, type SplitOptions, splitRows, type Validation } from './split.ts';
 export { splitHalves, splitTails, type TailSplit, type TextRow } from './tails.ts';

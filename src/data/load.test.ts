@@ -1,6 +1,6 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ErrorCode } from '../errors/index.ts';
@@ -74,6 +74,42 @@ describe('shapes', () => {
     ['columns that are null', { messages: null, text: null, prompt: 'Hi', response: 'Hello' }, chat(user, assistant)],
   ])('%s', async (_name, record, expected) => {
     expect(await one(record)).toEqual(expected);
+  });
+
+  test('columns of several shapes are an error that names them, unless one is asked for', async () => {
+    const record = { messages: [user, assistant], prompt: 'a', completion: 'b' };
+    const { rows, findings } = await load([record]);
+    expect(rows).toEqual([]);
+    expect(findings).toMatchObject([{ code: 'DATA_SHAPE_AMBIGUOUS' }]);
+    expect(findings[0]?.fix).toContain('--shape messages or --shape prompt/completion');
+    expect(await one(record, { shape: 'messages' })).toEqual(chat(user, assistant));
+    expect(await one(record, { shape: 'prompt/completion' })).toMatchObject({ messages: [{ content: 'a' }, {}] });
+    expect((await load([record], { shape: 'text' })).findings).toMatchObject([{ code: 'DATA_SHAPE_UNKNOWN' }]);
+  });
+
+  test('a text that is the rendered row is left alone; another is not', async () => {
+    const record = { instruction: 'Hi', input: '', output: 'Hello' };
+    expect(await one({ ...record, text: '### Hi\n### Hello' })).toEqual(chat(user, assistant));
+    expect((await load([{ ...record, text: 'a story' }])).findings).toMatchObject([{ code: 'DATA_SHAPE_AMBIGUOUS' }]);
+  });
+
+  test('--map reads columns under other names', async () => {
+    const map = { frage: 'question', antwort: 'answer' };
+    expect(await one({ frage: 'Hi', antwort: 'Hello' }, { map })).toEqual(chat(user, assistant));
+    expect(await one({ frage: 'Hi', antwort: 'Hello', question: 'no' }, { map })).toEqual(chat(user, assistant));
+    const wrong = (map: Record<string, string>, fix: string) =>
+      expect(load([{ input: 'Hi', reply: 'Hello' }], { map })).rejects.toMatchObject({
+        code: 'CLI_OPTION_VALUE',
+        details: { fix },
+      });
+    await wrong({ output: 'reply' }, '--map reply=output');
+    await wrong({ reply: 'outptu' }, '--map reply=output');
+    await wrong({ repli: 'output' }, '--map reply=output');
+  });
+
+  test('completions that follow messages are trained, and nothing before them', async () => {
+    const content = await one({ prompt: [user, assistant, user], completion: [assistant] });
+    expect(content).toEqual(chat(user, { ...assistant, weight: 0 }, user, assistant));
   });
 
   test('raw pairs stay text, with a line break only where the columns do not bring their own', async () => {
@@ -210,8 +246,18 @@ describe('bad rows', () => {
   const cases: [string, ErrorCode, unknown, string?][] = [
     ['not JSON', 'DATA_JSON', '{"messages": ['],
     ['not an object', 'DATA_SHAPE_UNKNOWN', '[1]'],
-    ['a misspelt column', 'DATA_SHAPE_UNKNOWN', { mesages: [user, assistant] }, 'rename "mesages" to "messages".'],
-    ['a misspelt column of a pair', 'DATA_SHAPE_UNKNOWN', { promt: 'a', response: 'b' }, 'rename "promt" to "prompt".'],
+    [
+      'a misspelt column',
+      'DATA_SHAPE_UNKNOWN',
+      { mesages: [user, assistant] },
+      'rename "mesages" to "messages", or --map mesages=messages.',
+    ],
+    [
+      'a misspelt column of a pair',
+      'DATA_SHAPE_UNKNOWN',
+      { promt: 'a', response: 'b' },
+      'rename "promt" to "prompt", or --map promt=prompt.',
+    ],
     ['preference rows', 'DATA_SHAPE_UNKNOWN', { prompt: 'a', chosen: 'b', rejected: 'c' }],
     ['unpaired preference rows', 'DATA_SHAPE_UNKNOWN', { prompt: 'a', completion: 'b', label: false }],
     [
@@ -416,4 +462,56 @@ test('files are recorded with their digest and shape', async () => {
   expect(files).toEqual([
     { path: path(), sha256: expect.stringMatching(/^[0-9a-f]{64}$/), bytes: 29, shape: 'prompt/response', rows: 1 },
   ]);
+});
+
+describe('several files', () => {
+  const write = (name: string, content: unknown) => {
+    const file = join(folder, name);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, typeof content === 'string' ? content : JSON.stringify(content));
+    return file;
+  };
+  const row = { prompt: 'Hi', response: 'Hello' };
+
+  test('a folder stands for its tables, a pattern for what matches', async () => {
+    write('set/a.jsonl', row);
+    write('set/deep/b.csv', 'prompt,response\nx,y\n');
+    write('set/README.txt', 'not a row');
+    const names = async (...files: string[]) =>
+      (await loadRows(files, { format: 'chat' })).files.map(({ path }) => relative(folder, path).replaceAll('\\', '/'));
+    const all = ['set/a.jsonl', 'set/deep/b.csv'];
+    expect(await names(join(folder, 'set'))).toEqual(all);
+    expect(await names(join(folder, 'set', '**', '*.*s*'))).toEqual(all);
+    expect(await names(join(folder, 'set', '*.jsonl'), join(folder, 'set'))).toEqual(all);
+    await expect(names(join(folder, 'set', '*.tsv'))).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });
+  });
+
+  test("LLaMA-Factory's description says what columns, keys and roles mean", async () => {
+    const a = write('lf/a.json', [{ q: 'Hi', a: 'Hello', s: 'S' }]);
+    const b = write('lf/b.json', [
+      {
+        talk: [
+          { who: 'kunde', said: 'Hi' },
+          { who: 'agent', said: 'Hello' },
+        ],
+      },
+    ]);
+    write('lf/dataset_info.json', {
+      one: { file_name: 'a.json', columns: { prompt: 'q', response: 'a', system: 's' } },
+      two: {
+        file_name: 'b.json',
+        formatting: 'sharegpt',
+        columns: { messages: 'talk' },
+        tags: { role_tag: 'who', content_tag: 'said', user_tag: 'kunde', assistant_tag: 'agent' },
+      },
+    });
+    const { rows, findings } = await loadRows([a, b], { format: 'chat' });
+    expect(findings).toEqual([]);
+    expect(rows).toMatchObject([
+      { messages: [{ role: 'system', content: 'S' }, user, assistant] },
+      { messages: [user, assistant] },
+    ]);
+    write('lf/dataset_info.json', '{"one": ');
+    await expect(loadRows(a, { format: 'chat' })).rejects.toMatchObject({ code: 'FILE_NOT_JSON' });
+  });
 });

@@ -1,12 +1,15 @@
 import { type ErrorCode, TunesmithError } from '../errors/index.ts';
 import { sha256 } from '../io/files.ts';
+import { isRecord } from '../io/json-checks.ts';
 import { createFindingLog, type FindingGroup, type FindingLog } from './check.ts';
+import type { ColumnMap } from './columns.ts';
 import { LABEL_COLUMNS, readLabels } from './labels.ts';
 import { ignoredColumns, type NormaliseOptions, normalise } from './normalise.ts';
-import { openRecords, type PlainText } from './read.ts';
+import { type OpenedFile, openFiles } from './open-files.ts';
+import type { PlainText } from './read.ts';
 import type { RawRecord } from './records.ts';
 import type { Row, RowSource } from './row.ts';
-import { type Fields, type RowShape, recognise } from './shapes.ts';
+import { type Fields, present, type RowShape, recognise } from './shapes.ts';
 
 /** How files are turned into rows. */
 export interface LoadOptions extends NormaliseOptions {
@@ -16,6 +19,10 @@ export interface LoadOptions extends NormaliseOptions {
   readonly labels?: 'required' | 'optional' | undefined;
   /** What a plain text file holds; rows if not given. */
   readonly plainText?: PlainText | undefined;
+  /** Columns of the files to columns of ours. */
+  readonly map?: ColumnMap | undefined;
+  /** The shape whose columns are read where a row has those of several. */
+  readonly shape?: RowShape | undefined;
 }
 
 /** A file that was read, as data.json of a run records it. */
@@ -45,7 +52,7 @@ export interface LoadedRows {
  * What is wrong with a row becomes a finding; what is wrong with a whole file is thrown.
  *
  * @throws FILE_NOT_FOUND, FILE_UNREADABLE, FILE_NOT_UTF8, DATA_FILE_TYPE, DATA_GZIP, DATA_TABLE, DATA_PARQUET,
- *   DATA_SYSTEM_RAW if `system` is given with the raw format, CLI_OPTION_VALUE if `allow` names no data code
+ *   FILE_NOT_JSON of a dataset_info.json, DATA_SYSTEM_RAW if `system` is given with the raw format, CLI_OPTION_VALUE if `allow` names no data code
  */
 export async function loadRows(files: string | readonly string[], options: LoadOptions): Promise<LoadedRows> {
   if (options.system !== undefined && options.format === 'raw') {
@@ -59,7 +66,9 @@ export async function loadRows(files: string | readonly string[], options: LoadO
     ignored: new Map(),
   };
   const loaded: LoadedFile[] = [];
-  for (const path of typeof files === 'string' ? [files] : files) loaded.push(await loadFile(path, state));
+  const opened = openFiles(files, options);
+  for (const path of opened.paths) loaded.push(await loadFile(opened.open(path), state));
+  opened.finish();
   reportIgnored(state);
   return { rows: state.rows, files: loaded, findings: state.log.groups(), ignoredColumns: [...state.ignored.keys()] };
 }
@@ -79,8 +88,10 @@ interface FileShape {
   readonly line: number;
 }
 
-async function loadFile(path: string, state: LoadState): Promise<LoadedFile> {
-  const source = openRecords(path, state.options.plainText);
+async function loadFile(source: OpenedFile, given: LoadState): Promise<LoadedFile> {
+  const { path } = source;
+  const roles = { ...source.roles, ...given.options.roles };
+  const state = { ...given, options: { ...given.options, roles } };
   const before = state.rows.length;
   let first: FileShape | undefined;
   let records = 0;
@@ -104,13 +115,19 @@ function loadRecord(
     state.log.add({ code: record.code, file, line, message: record.message });
     return undefined;
   }
-  const recognised = recognise(record.value, state.options.answers);
+  const { answers, labels } = state.options;
+  const recognised = recognise(record.value, {
+    answers,
+    shape: state.options.shape,
+    among: shapesAmong(record.value, labels),
+  });
   if (recognised.shape === undefined) {
-    state.log.add({ code: 'DATA_SHAPE_UNKNOWN', file, line, message: recognised.message, fix: recognised.fix });
+    const { code, message, fix } = recognised;
+    state.log.add({ code, file, line, message, fix });
     return undefined;
   }
   const { shape } = recognised;
-  if (state.options.labels !== undefined && shape !== 'text' && shape !== 'messages' && shape !== 'conversations') {
+  if (labels !== undefined && shape !== 'text' && shape !== 'messages' && shape !== 'conversations') {
     state.log.add({ code: 'DATA_LABEL', file, line, message: `has the shape ${shape}, which is not classified.` });
     return undefined;
   }
@@ -121,6 +138,14 @@ function loadRecord(
   }
   loadFields({ fields: record.value as Fields, shape, source: { file, line } }, state);
   return { shape, line: first?.line ?? line };
+}
+
+const CLASSIFIED: readonly RowShape[] = ['text', 'messages', 'conversations'];
+
+/** Of a row that is classified the columns that can be are read, whatever stands beside them. */
+function shapesAmong(value: unknown, labels: LoadOptions['labels']): readonly RowShape[] | undefined {
+  const isClassified = labels !== undefined && isRecord(value) && CLASSIFIED.some((name) => present(value, name));
+  return isClassified ? CLASSIFIED : undefined;
 }
 
 function loadFields(

@@ -132,7 +132,7 @@ function pair(
   return rawRow({ prompt: texts.prompt + gap, answer: texts.answer }, fields, source, options, complain);
 }
 
-/** TRL's conversational prompt and completion: arrays of messages that follow one another. */
+/** TRL's conversational prompt and completion: arrays of messages that follow one another, of which the completion is trained. */
 function pairOfMessages(
   { fields, source }: Omit<Normalised, 'shape'>,
   [prompt, answer]: readonly [string, string],
@@ -142,7 +142,11 @@ function pairOfMessages(
   const end = fields[answer] ?? (options.answers === 'optional' ? [] : undefined);
   const answers = Array.isArray(end) ? end : [{ role: 'assistant', content: end }];
   const all = [...(fields[prompt] as unknown[]), ...(answers as unknown[])];
-  const messages = readMessages(all, options.roles ? { roles: options.roles } : {}, complain);
+  const read = readMessages(all, options.roles ? { roles: options.roles } : {}, complain);
+  const asked = (fields[prompt] as unknown[]).length;
+  const messages = read?.map(
+    (message, i): Message => (i < asked && message.role === 'assistant' ? { ...message, weight: 0 } : message),
+  );
   return messages && chatRow(withSystem(messages, systemColumn(fields)), fields, source, options, complain);
 }
 

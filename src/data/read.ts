@@ -56,6 +56,12 @@ export function isDocumentOrData(path: string): boolean {
   return typeOfExtension(extensionOf(path), 'document') !== undefined;
 }
 
+/** Whether the extension is one of records or of plain text that is read as rows; undefined of other files. */
+export function contentOf(path: string): 'records' | 'text' | undefined {
+  const type = typeOfExtension(extensionOf(path), 'rows');
+  return type === undefined ? undefined : type === 'txt' ? 'text' : 'records';
+}
+
 function extensionOf(path: string): string {
   return /\.([^./\\]+)$/.exec(path.replace(/\.gz$/i, ''))?.[1]?.toLowerCase() ?? '';
 }

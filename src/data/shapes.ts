@@ -45,43 +45,121 @@ export const COLUMNS: Readonly<Record<RowShape, readonly string[]>> = {
 /** Columns of rows for other objectives, which sft would train on wrongly. */
 const PREFERENCE = ['chosen', 'rejected', 'preferred_output', 'non_preferred_output', 'kto_tag'];
 
-/** What a record is, or why it is none of the shapes. */
+/** What a record is and by what that shows, or why it is none of the shapes. */
 export type Recognised =
-  | { readonly shape: RowShape }
-  | { readonly shape?: undefined; readonly message: string; readonly fix?: string };
+  | { readonly shape: RowShape; readonly reason: string }
+  | {
+      readonly shape?: undefined;
+      readonly code: 'DATA_SHAPE_UNKNOWN' | 'DATA_SHAPE_AMBIGUOUS';
+      readonly message: string;
+      readonly fix?: string;
+    };
+
+/** What is known of a record before it is looked at. */
+export interface RecogniseOptions {
+  /** Required if not given. */
+  readonly answers?: Answers | undefined;
+  /** The shape that was asked for: its columns are read, whatever else is there. */
+  readonly shape?: RowShape | undefined;
+  /** Shapes that come into question: all if not given. */
+  readonly among?: readonly RowShape[] | undefined;
+}
 
 /** Whether rows bring the answers that are trained, or are questions that may have one. */
 export type Answers = 'required' | 'optional';
 
 /** Recognises a record by the names of its columns. */
-export function recognise(value: unknown, answers: Answers = 'required'): Recognised {
+export function recognise(value: unknown, options: RecogniseOptions = {}): Recognised {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    return { message: `is ${kindOf(value)} where an object is expected.` };
+    return { code: 'DATA_SHAPE_UNKNOWN', message: `is ${kindOf(value)} where an object is expected.` };
   }
   const fields = value as Fields;
+  const { answers = 'required', shape, among } = options;
   const preference = PREFERENCE.find((name) => present(fields, name));
   if (answers === 'required' && (preference !== undefined || isUnpaired(fields))) {
     const column = preference ?? 'label';
     const message = `has the column "${column}" of preference rows, which sft does not train on.`;
-    return { message, fix: `use a method for preferences, or remove the column and the answers that are not wanted.` };
+    const fix = `use a method for preferences, or remove the column and the answers that are not wanted.`;
+    return { code: 'DATA_SHAPE_UNKNOWN', message, fix };
   }
-  // Tables hold null where a row lacks a column, so columns with a value come first.
-  const shape =
-    shapeOf((name) => present(fields, name)) ??
-    (answers === 'optional' ? questionShape((name) => present(fields, name)) : undefined) ??
-    shapeOf((name) => Object.hasOwn(fields, name));
-  return shape === undefined ? unknownShape(fields) : { shape };
+  return shape === undefined ? recogniseAmong(fields, answers, among ?? SHAPES) : asked(fields, shape, answers);
 }
 
-function shapeOf(has: (name: string) => boolean): RowShape | undefined {
-  if (has('messages')) return 'messages';
-  if (has('conversations')) return 'conversations';
-  if (has('input_ids')) return 'input_ids';
-  if (has('instruction') && ALPACA_ANSWERS.some(has)) return 'alpaca';
-  for (const [shape, [prompt, answer]] of Object.entries(PAIRS)) {
-    if (has(prompt) && has(answer)) return shape as RowShape;
+function recogniseAmong(fields: Fields, answers: Answers, among: readonly RowShape[]): Recognised {
+  // Tables hold null where a row lacks a column, so columns with a value come first.
+  const isHere = (name: string) => present(fields, name);
+  const found = shapesOf(isHere).filter((shape) => among.includes(shape));
+  const shapes = found.length > 1 ? withoutRendering(fields, found) : found;
+  if (shapes.length > 1) return ambiguous(shapes);
+  const shape =
+    shapes[0] ??
+    (answers === 'optional' ? questionShape(isHere) : undefined) ??
+    shapesOf((name) => Object.hasOwn(fields, name))[0];
+  return shape === undefined ? unknownShape(fields) : { shape, reason: reasonOf(shape, fields) };
+}
+
+function asked(fields: Fields, shape: RowShape, answers: Answers): Recognised {
+  const needed = answers === 'optional' ? NEEDED[shape].slice(0, 1) : NEEDED[shape];
+  const missing = needed.find((names) => !names.some((name) => Object.hasOwn(fields, name)));
+  if (missing === undefined) return { shape, reason: 'it was asked for' };
+  const message = `has no column ${missing.join(' or ')}, which the shape ${shape} needs.`;
+  return { code: 'DATA_SHAPE_UNKNOWN', message, fix: `--map THEIRS=${missing[0]} reads another column as it.` };
+}
+
+function reasonOf(shape: RowShape, fields: Fields): string {
+  const used = NEEDED[shape].map((names) => names.find((name) => Object.hasOwn(fields, name)) ?? names[0]);
+  return `it has the column${used.length > 1 ? 's' : ''} ${used.join(' and ')}`;
+}
+
+/** Columns that make a shape; of each list one is enough. */
+const NEEDED: Readonly<Record<RowShape, readonly (readonly string[])[]>> = {
+  messages: [['messages']],
+  conversations: [['conversations']],
+  alpaca: [['instruction'], ALPACA_ANSWERS],
+  'prompt/completion': [['prompt'], ['completion']],
+  'prompt/response': [['prompt'], ['response']],
+  'question/answer': [['question'], ['answer']],
+  'input/output': [['input'], ['output']],
+  text: [['text']],
+  input_ids: [['input_ids']],
+};
+
+/** The shapes whose columns are there, without those whose columns are all part of another's. */
+function shapesOf(has: (name: string) => boolean): RowShape[] {
+  const found = SHAPES.filter((shape) => NEEDED[shape].every((names) => names.some(has)));
+  return found.includes('alpaca') ? found.filter((shape) => shape !== 'input/output') : found;
+}
+
+/** A text that holds the row's own answer is the row as somebody rendered it, and brings nothing of its own. */
+function withoutRendering(fields: Fields, shapes: readonly RowShape[]): RowShape[] {
+  const text = typeof fields.text === 'string' ? fields.text : undefined;
+  const others = shapes.filter((shape) => shape !== 'text');
+  if (text === undefined || others.length === shapes.length) return [...shapes];
+  const isRendering = others.every((shape) => {
+    const answer = answerText(fields, shape);
+    return answer !== undefined && answer !== '' && text.includes(answer);
+  });
+  return isRendering ? others : [...shapes];
+}
+
+function answerText(fields: Fields, shape: RowShape): string | undefined {
+  if (shape !== 'messages' && shape !== 'conversations') {
+    const answer = NEEDED[shape]
+      .at(-1)
+      ?.map((name) => fields[name])
+      .find((value) => typeof value === 'string');
+    return typeof answer === 'string' ? answer.trim() : undefined;
   }
-  return has('text') ? 'text' : undefined;
+  const list: unknown = fields[shape];
+  const last: unknown = Array.isArray(list) ? list.at(-1) : undefined;
+  const content = typeof last === 'object' && last !== null ? ((last as Fields).content ?? (last as Fields).value) : '';
+  return typeof content === 'string' ? content.trim() : undefined;
+}
+
+function ambiguous(shapes: readonly RowShape[]): Recognised {
+  const message = `can be read as ${shapes.slice(0, -1).join(', ')} or ${shapes.at(-1)}: it has the columns of each.`;
+  const fix = `name the one that is meant: ${shapes.map((shape) => `--shape ${shape}`).join(' or ')}.`;
+  return { code: 'DATA_SHAPE_AMBIGUOUS', message, fix };
 }
 
 /** The shape of a row that asks and has no answer. */
@@ -97,13 +175,20 @@ function isUnpaired(fields: Fields): boolean {
 
 function unknownShape(fields: Fields): Recognised {
   const names = Object.keys(fields);
-  if (names.length === 0) return { message: 'has no columns.' };
+  const code = 'DATA_SHAPE_UNKNOWN';
+  if (names.length === 0) return { code, message: 'has no columns.' };
   const message = `has the columns ${names.slice(0, 12).join(', ')}, which is none of the shapes.`;
   const renames = helpfulRenames(names);
   if (renames.length === 0) {
-    return { message, fix: 'rename the columns to one of the shapes, such as prompt and response.' };
+    const fix = 'name the columns of one of the shapes, such as --map THEIRS=prompt --map THEIRS=response.';
+    return { code, message, fix };
   }
-  return { message, fix: `${renames.map(([from, to]) => `rename "${from}" to "${to}"`).join(', ')}.` };
+  const maps = renames.map(([from, to]) => `--map ${from}=${to}`).join(' ');
+  return {
+    code,
+    message,
+    fix: `${renames.map(([from, to]) => `rename "${from}" to "${to}"`).join(', ')}, or ${maps}.`,
+  };
 }
 
 /** Misspelt columns and their names, if with these the record would be recognised. */
@@ -118,7 +203,7 @@ function helpfulRenames(names: readonly string[]): [string, string][] {
     after.add(near);
   }
   const useful = renames.filter(([, to]) => to !== 'system' && to !== 'tools');
-  return shapeOf((name) => after.has(name)) === undefined ? [] : useful;
+  return shapesOf((name) => after.has(name)).length === 0 ? [] : useful;
 }
 
 /** Whether a column is there and not null. */

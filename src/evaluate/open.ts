@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { assertNoErrors, type LoadedRows, loadRows } from '../data/index.ts';
+import { assertNoErrors, type LoadedRows, loadRows, readPairs } from '../data/index.ts';
 import type { Engine, Handle } from '../engine/index.ts';
 import { TunesmithError } from '../errors/index.ts';
 import { type AdapterHandles, uploadAdapter } from '../model/adapter-handles.ts';
@@ -25,6 +25,8 @@ export interface OpenedText {
   readonly system: string | undefined;
   /** The roles that the run was told of: `bot=assistant`. */
   readonly roles: readonly string[];
+  /** Columns of the files as columns of ours: `input=question`. */
+  readonly map: readonly string[];
 }
 
 /** Opens headers, tokenizer and chat template; a run brings the format, clock, system prompt, roles and allowances that it was trained with. */
@@ -43,7 +45,7 @@ export function openTextOf(model: ModelRequest, reading: RowReading = {}, task: 
     allow: [...(data?.allow ?? []), ...(reading.allow ?? [])],
   };
   const roles = [...(data?.role ?? []), ...(reading.roles ?? [])];
-  return { source, text, system: data === undefined ? undefined : systemPrompt(data), roles };
+  return { source, text, system: data === undefined ? undefined : systemPrompt(data), roles, map: reading.map ?? [] };
 }
 
 /** The base that a run was trained on, or what is asked for. @throws BASE_WEIGHTS where the two are not the same model */
@@ -74,7 +76,7 @@ export function tokenizerOf({ source, text }: OpenedText): Tokenizer {
 
 /** Reads rows as this model sees them. @throws DATA_* */
 export async function rowsFor(
-  { source, text, system, roles }: OpenedText,
+  { source, text, system, roles, map }: OpenedText,
   files: readonly string[],
   answers: 'required' | 'optional',
   labels?: 'optional',
@@ -85,6 +87,7 @@ export async function rowsFor(
     specialTokens: text.tokenizer === undefined ? [] : specialTexts(text.tokenizer),
     allow: text.allow,
     roles: rolesOf(roles),
+    map: readPairs('map', map),
     answers,
     labels,
     ...(system === undefined ? {} : { system }),

@@ -29,6 +29,8 @@ export type Prompt =
 export interface RowReading {
   /** Roles of the file as roles of ours: `bot=assistant`. */
   readonly roles?: readonly string[] | undefined;
+  /** Columns of the file as columns of ours: `input=question`. */
+  readonly map?: readonly string[] | undefined;
   /** Data error codes that are let pass. */
   readonly allow?: readonly string[] | undefined;
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { SHAPES } from '../data/shapes.ts';
 import { BASE_WEIGHTS } from '../model/base-forms.ts';
 
 const Pattern = z.union([
@@ -152,6 +153,11 @@ export const DataConfig = z.strictObject({
     .array(z.string().regex(/^[^=]+=(system|user|assistant|tool)$/, 'must be THEIRS=OURS such as bot=assistant'))
     .default([])
     .describe('roles of the file as roles of ours, such as bot=assistant'),
+  map: z
+    .array(z.string().regex(/^.+=.+$/, 'must be THEIRS=OURS such as input=question'))
+    .default([])
+    .describe('columns of the file as columns of ours, such as input=question'),
+  shape: z.enum(SHAPES).optional().describe('the columns to read where a row has those of several shapes'),
   allow: z.array(z.string()).default([]).describe('data error codes that are let pass, recorded in the run'),
 });
 export type DataConfig = z.infer<typeof DataConfig>;

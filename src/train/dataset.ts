@@ -10,6 +10,7 @@ import {
   type PreparedExample,
   prepareExamples,
   type Row,
+  readPairs,
   splitRows,
   type Validation,
 } from '../data/index.ts';
@@ -63,6 +64,8 @@ export async function openDataset({ data, method, text, model, longest, seed }: 
     specialTokens: text.tokenizer === undefined ? [] : specialTexts(text.tokenizer),
     allow: data.allow,
     roles: rolesOf(data.role),
+    map: readPairs('map', data.map),
+    shape: data.shape,
   };
   if (data.maxLength !== undefined && data.maxLength > model.maxPositions) {
     throw new TunesmithError('CLI_OPTION_VALUE', {

@@ -247,7 +247,7 @@ function versionWarnings(then: FrozenFacts['versions'], now: FrozenFacts['versio
 /** The data section in its long form. */
 export function normalisedData(config: RunConfig): Exclude<RunConfig['data'], string> {
   if (typeof config.data !== 'string') return config.data;
-  return { train: config.data, format: 'auto', trainOn: 'all', onLong: 'trim-context', role: [], allow: [] };
+  return { train: config.data, format: 'auto', trainOn: 'all', onLong: 'trim-context', role: [], map: [], allow: [] };
 }
 
 /**

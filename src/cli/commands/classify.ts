@@ -38,8 +38,8 @@ export const classify = defineCommand({
     const { terminal, signal } = context;
     const { text, data, out } = options;
     requireInput(text, data, out);
-    if (data === undefined && (options.role ?? options.allow) !== undefined) {
-      throw new TunesmithError('CLI_OPTION_CONFLICT', { message: '--role and --allow go with --data.' });
+    if (data === undefined && (options.role ?? options.map ?? options.allow) !== undefined) {
+      throw new TunesmithError('CLI_OPTION_CONFLICT', { message: '--role, --map and --allow go with --data.' });
     }
     const reading = rowReading(options);
     const model = await requestModel(modelName(positionals[0], options.model) ?? '@last', options, context);

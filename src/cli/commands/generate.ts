@@ -55,7 +55,9 @@ ${PRECISION_NOTE}`,
     if (prompt === undefined && (options.system ?? options.format) !== undefined) {
       throw new TunesmithError('CLI_OPTION_CONFLICT', { message: '--system and --format go with --prompt.' });
     }
-    const unread = data === undefined && ((options.allow && '--allow') || (prompt && options.role && '--role'));
+    const unread =
+      data === undefined &&
+      ((options.allow && '--allow') || (options.map && '--map') || (prompt && options.role && '--role'));
     if (unread) {
       throw new TunesmithError('CLI_OPTION_CONFLICT', { message: `${unread} has no effect without --data.` });
     }

@@ -6,6 +6,7 @@ import {
   type LoadedFile,
   loadRows,
   type Row,
+  readPairs,
   type Split,
   splitHalves,
   splitRows,
@@ -40,7 +41,7 @@ export async function openDocuments(data: DataConfig, seed: number): Promise<Doc
   const log = createFindingLog(data.allow);
   const load = async (names: string | readonly string[]) => {
     const files = documentFiles(names, log);
-    return loadRows(files, { format: 'raw', plainText: 'document', allow: data.allow });
+    return loadRows(files, { format: 'raw', plainText: 'document', ...columnsOf(data) });
   };
   const loaded = await load(data.train);
   const held = isValidFile(data.valid) ? await load(data.valid) : undefined;
@@ -55,6 +56,10 @@ export async function openDocuments(data: DataConfig, seed: number): Promise<Doc
     notes: split.notes,
     findings: [...loaded.findings, ...(held?.findings ?? []), ...split.findings, ...log.groups()],
   };
+}
+
+function columnsOf({ allow, map, shape }: DataConfig) {
+  return { allow, map: readPairs('map', map), shape };
 }
 
 /** The files that names, folders and patterns stand for. What is left out of a folder is said. */

@@ -1,5 +1,6 @@
 /** `npm run bench -- NAME [OPTIONS]`: the same work through us and through a peer, in one go. */
 const BENCHES: Readonly<Record<string, () => Promise<{ main(args: readonly string[]): Promise<void> }>>> = {
+  classify: () => import('./classify.ts'),
   generate: () => import('./generate.ts'),
   train: () => import('./train.ts'),
 };

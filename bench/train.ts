@@ -106,7 +106,7 @@ function realRows(gguf: string, data: string): Workload['batches'] {
 }
 
 /** A Python with the peer's packages, made once. */
-function peerPython(): string {
+export function peerPython(): string {
   const home = join(homedir(), '.cache', 'tunesmith', 'bench-peft');
   const python = join(home, process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python');
   if (existsSync(python)) return python;

@@ -107,6 +107,18 @@ describe('long rows', () => {
     ]);
   });
 
+  test('of text become windows, and what is classified is cut at its end', () => {
+    const text: Row = { source, kind: 'text', text: 'abcdefgh' };
+    const ids = Int32Array.from(text.text, (c) => c.charCodeAt(0));
+    const windowed = prepareExamples([text], () => [{ ids, labels: ids }], { maxLength: 5, onLong: 'trim-context' });
+    expect(windowed.examples.map(({ example }) => example.ids.length)).toEqual([5, 4]);
+    const labelled: Row = { ...text, labelled: { kind: 'single', names: ['x'] } };
+    const example = { ids, labels: new Int32Array(8).fill(IGNORE), classes: [3] };
+    const cut = prepareExamples([labelled], () => [example], { maxLength: 5, onLong: 'trim-context' });
+    expect(cut.examples.map(({ example: { ids, classes } }) => [[...ids], classes])).toEqual([[[97, 98, 99, 100, 101], [3]]]);
+    expect(cut.findings[0]).toMatchObject({ code: 'DATA_ROW_LONG', examples: [{ message: expect.stringContaining('cut at its end') }] });
+  });
+
   test('that are pre-tokenised are an error, whatever was chosen', () => {
     const row: Row = { source, kind: 'ids', ids: [1, 2, 3], labels: [1, 2, 3] };
     for (const onLong of ['trim-context', 'drop', 'error'] as const) {

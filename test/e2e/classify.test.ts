@@ -320,3 +320,23 @@ describe('bad input', () => {
     await refused(cli(['classify', model, '--text', 'a']), 'CLASSIFIER_MISSING', model);
   });
 });
+
+test('init proposes to classify what brings labels', async () => {
+  const labelled = data('init.jsonl', rows.slice(0, 4));
+  const before = process.cwd();
+  process.chdir(folder);
+  try {
+    const { exit, stderr } = await cli(['init', labelled, '--model', model]);
+    expect(exit, stderr).toBe(0);
+    expect(readFileSync(file('tunesmith.config.ts'), 'utf8')).toContain("method: { kind: 'classify' }");
+  } finally {
+    process.chdir(before);
+  }
+});
+
+test('other adapters carry a head too', async () => {
+  const adapted = await train('--data', data('dora.jsonl', rows), '--weights', 'dora', '--steps', 3, '--name', 'dora');
+  expect(adapted.exit, adapted.stderr).toBe(0);
+  const { lines } = await cli(['classify', path.join(out, 'dora'), '--text', '7 apple acai apple', '--threads', 1]);
+  expect(lines[0]).toMatchObject({ type: 'result', probabilities: { fruit: expect.any(Number) } });
+});

@@ -27,12 +27,14 @@ export const init = defineCommand({
       const fix = there === NAME ? 'tunesmith init --force overwrites it' : 'remove it first';
       throw new TunesmithError('FILE_EXISTS', { message: 'is there already.', file: there, fix });
     }
-    const { rows, files, findings } = await loadRows(file, { format: 'chat' });
+    const labelled = await loadRows(file, { format: 'chat', answers: 'optional', labels: 'optional' });
+    const isLabelled = labelled.rows.length > 0 && labelled.rows.every((row) => row.labelled !== undefined);
+    const { rows, files, findings } = isLabelled ? labelled : await loadRows(file, { format: 'chat' });
     if (findings.length > 0) terminal.say(formatFindings(findings));
     assertNoErrors(findings);
-    const shape = files[0]?.shape ?? 'unknown';
+    const shape = `${files[0]?.shape ?? 'unknown'}${isLabelled ? ' with labels' : ''}`;
     const model = options.model ?? proposed(totalmem()).id;
-    writeAtomic(join('.', NAME), configText({ model, file, rows: rows.length, shape }));
+    writeAtomic(join('.', NAME), configText({ model, file, rows: rows.length, shape, isLabelled }));
     terminal.emit({ type: 'init', path: NAME, model, rows: rows.length, shape });
     terminal.print(`${countText(rows.length)} rows of ${shape}. Wrote ${NAME} for ${model}.`);
     terminal.print('Next:\n  tunesmith train --plan   what it will cost\n  tunesmith train          do it');
@@ -48,7 +50,17 @@ export function proposed(memory: number): KnownModel {
   return found;
 }
 
-function configText(what: { model: string; file: string; rows: number; shape: string }): string {
+/** What the config is written from. */
+interface Seen {
+  readonly model: string;
+  readonly file: string;
+  readonly rows: number;
+  readonly shape: string;
+  /** Every row brings what it is to be classified as. */
+  readonly isLabelled: boolean;
+}
+
+function configText(what: Seen): string {
   const quoted = (text: string) => `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
   return `import { defineRun } from 'tunesmith';
 
@@ -56,7 +68,7 @@ function configText(what: { model: string; file: string; rows: number; shape: st
 // Everything that is not set here is chosen, printed and stored with the run: \`tunesmith train --plan\` shows it.
 export default defineRun({
   model: ${quoted(what.model)},
-  data: ${quoted(what.file)},
+  data: ${quoted(what.file)},${what.isLabelled ? "\n  method: { kind: 'classify' }," : ''}
 });
 `;
 }

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { compareConfigs, listRuns, type RunDetails, removeRuns, resolveRun, showRun } from '../../registry/runs.ts';
+import { classificationText } from '../classification.ts';
 import { defineCommand, type OptionSpecs } from '../command.ts';
 import { curve, lossText, table } from '../format.ts';
 import { RUNS } from '../models.ts';
@@ -50,13 +51,16 @@ export const runsShow = defineCommand({
     terminal.print(table(Object.entries(run.config).map(([key, value]) => [`  ${key}`, JSON.stringify(value) ?? ''])));
     const losses = run.events.flatMap((event) => (event.type === 'step' ? event.loss : []));
     if (losses.length > 1) {
-      terminal.print(`\nloss by step, nats per token\n${curve(losses, { columns: terminal.columns - 12, rows: 6 })}`);
+      const unit = run.method === 'classify' ? 'row' : 'token';
+      terminal.print(`\nloss by step, nats per ${unit}\n${curve(losses, { columns: terminal.columns - 12, rows: 6 })}`);
     }
     const evals = run.events.flatMap((event) => (event.type === 'eval' ? [event] : []));
     if (evals.length > 0) {
       const rows = evals.map((event) => [String(event.step), lossText(event.loss), String(event.tokens)]);
       terminal.print(`\n${table([['step', 'valid loss', 'tokens'], ...rows])}`);
     }
+    const figures = run.events.findLast((event) => event.type === 'classification');
+    if (figures !== undefined) terminal.print(`\n${classificationText(figures)}`);
     const kept = run.checkpoints.map((step) => `step-${step}`).join(', ') || 'none';
     terminal.print(`\ncheckpoints: ${kept}`);
     if (run.status === 'new' || run.status === 'stopped')
@@ -81,6 +85,7 @@ export const runsCompare = defineCommand({
       outcome('steps', (run) => run.steps),
       outcome('loss', (run) => run.loss),
       outcome('best valid loss', (run) => run.best),
+      ...(runs.some((run) => macroF1(run) !== undefined) ? [outcome('macro-F1', macroF1)] : []),
     ];
     terminal.emit({ type: 'compare', runs: runs.map((run) => run.name), differences, outcomes });
     const cell = (value: unknown) => (typeof value === 'number' ? String(Number(value.toPrecision(6))) : text(value));
@@ -89,6 +94,11 @@ export const runsCompare = defineCommand({
     return 0;
   },
 });
+
+/** Of a classifier, on the reporting rows. */
+function macroF1({ events }: RunDetails): number | undefined {
+  return events.findLast((event) => event.type === 'classification')?.macroF1;
+}
 
 const text = (value: unknown) =>
   value === undefined ? '-' : typeof value === 'string' ? value : JSON.stringify(value);

@@ -32,6 +32,11 @@ const bots = writeRows(path.join(toys.folder, 'bots.jsonl'), [
   },
 ]);
 
+const labelled = writeRows(
+  path.join(toys.folder, 'labelled.jsonl'),
+  ['spam', 'ham', 'ham', 'ham'].map((label, i) => ({ text: `Hello ${i}`, label })),
+);
+
 type Change = readonly [flag: string, value: string | number | true, beside?: Flags];
 
 /** Each option with a value that is not its default, and what stands beside it in both runs, where it needs something. */
@@ -80,6 +85,7 @@ const CHANGES: readonly Change[] = [
   ['eps', 1e-2],
   ['clip', 0.1],
   ['batch', 3],
+  ['class-weights', 'balanced', { method: 'classify', data: labelled, batch: 4 }],
   ['steps', 3],
   ['epochs', 2, { steps: undefined }],
   ['seed', 1],
@@ -132,6 +138,7 @@ describe('each option changes something', () => {
     'name',
     'init-adapter',
     'method',
+    'precision',
     'micro-batch',
     'pack',
     'threads',

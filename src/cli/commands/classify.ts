@@ -14,7 +14,7 @@ export const classify = defineCommand({
   positionals: ['[MODEL]'],
   options: {
     ...modelOptions,
-    text: { type: 'string', value: 'TEXT', many: true, description: 'a text to classify; may be given several times' },
+    text: { type: 'string', value: 'TEXT', many: true, description: 'a text to classify' },
     data: {
       type: 'string',
       value: 'FILE',

@@ -5,6 +5,7 @@ import { readStoredRows } from '../io/read-stored.ts';
 import type { StoredTensor } from '../io/stored.ts';
 import { type AdapterHandles, uploadAdapter } from '../model/adapter-handles.ts';
 import { type BaseHandles, placeBase, uploadBase } from '../model/base.ts';
+import type { BaseWeights } from '../model/base-forms.ts';
 import type { PeftAdapter } from '../model/peft.ts';
 import type { ModelSource } from '../model/source.ts';
 import { f32, sizeOf } from '../tensor/tensor.ts';
@@ -26,6 +27,7 @@ export interface Answers {
  * Answers the golden prompts greedily with a model as it is stored, with or without an adapter. Its weights are released again.
  *
  * @param stopIds end an answer
+ * @param rest how the weights lie in memory
  */
 export async function answeredPrompts(
   engine: Engine,
@@ -33,8 +35,9 @@ export async function answeredPrompts(
   adapter: PeftAdapter | undefined,
   prompts: readonly (readonly number[])[],
   stopIds: Iterable<number>,
+  rest: BaseWeights,
 ): Promise<Answers> {
-  const base = uploadBase(engine, source.config, source.tensors);
+  const base = uploadBase(engine, source.config, source.tensors, rest);
   const lora = adapter && uploadAdapter(engine, source, adapter);
   const examples: Example[] = [];
   const how = { tokenizer: { decode: () => '' }, maxTokens: ANSWER_TOKENS, stopIds };

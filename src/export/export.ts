@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { type Engine, openOrt } from '../engine/index.ts';
 import { TunesmithError } from '../errors/index.ts';
-import { openTextOf } from '../evaluate/open.ts';
+import { openTextOf, restOf } from '../evaluate/open.ts';
 import type { ModelRequest } from '../evaluate/types.ts';
 import {
   fileExists,
@@ -232,7 +232,14 @@ async function check(
     onEvent({ type: 'progress', stage: 'check', done: ++step, total: CHECKS });
   };
   return withEngine(request, async (engine) => {
-    const { examples, logits } = await answeredPrompts(engine, source, adapter, prompts, stopsOf(job));
+    const { examples, logits } = await answeredPrompts(
+      engine,
+      source,
+      adapter,
+      prompts,
+      stopsOf(job),
+      restOf(request.model, source),
+    );
     next();
     const compare = async (other: Promise<Logits>) => compareLogits(logits, await other, vocabSize);
     const ofMerged = await compare(mergedLogits(engine, merged, examples));

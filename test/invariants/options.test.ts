@@ -144,6 +144,10 @@ describe('each option changes something', () => {
     'threads',
     'memory',
     'device',
+    'replay',
+    'replay-ratio',
+    'from-scratch',
+    'vocab',
   ];
 
   test('no option is forgotten', () => {

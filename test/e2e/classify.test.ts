@@ -130,6 +130,30 @@ describe('a classifier of one label', () => {
     expect(lines.map(({ labels, noneOfThese }) => (noneOfThese ? 'none' : labels))).toEqual([['fruit'], ['tool']]);
   });
 
+  test('takes text of other letters for none of these, and few rows like those that it was trained on', async () => {
+    await called;
+    const odd = Array.from({ length: 40 }, (_, i) => {
+      return { text: `${'#?!%=+*'.slice(i % 5)} ${'QWRTX'.repeat(1 + (i % 4))} ${i * 7919}` };
+    });
+    const like = rows.slice(0, 40).map(({ text }) => ({ text: `${text} x` }));
+    const flagged = async (name: string, some: readonly unknown[]) => {
+      const args = [
+        'classify',
+        run,
+        '--data',
+        data(`${name}.jsonl`, some),
+        '--out',
+        file(`${name}.out`),
+        '--threads',
+        1,
+      ];
+      const { lines } = await cli(args);
+      return lines.filter(({ noneOfThese }) => noneOfThese === true).length / some.length;
+    };
+    expect(await flagged('odd', odd)).toBeGreaterThan(0.8);
+    expect(await flagged('like', like)).toBeLessThan(0.2);
+  });
+
   test('gives the same when it is interrupted and resumed', async () => {
     const straight = await called;
     const stop = new AbortController();

@@ -43,6 +43,8 @@ export interface AdapterSpec extends AdapterRequest {
   readonly saved: readonly string[];
   /** What becomes of embedding and head that are one tensor in the model, where one of them trains in full. */
   readonly tie: 'kept' | 'cut' | 'untouched';
+  /** The embedding's Hugging Face name. */
+  readonly embedding: string;
   /** Modules of the model's layers that have no adapter though their layer has. */
   readonly left: ReadonlySet<string>;
 }
@@ -73,13 +75,14 @@ export function resolveAdapter(config: ModelConfig, request: AdapterRequest): Ad
   }
   const isTied = config.tiedEmbeddings && knowsTying && request.tied !== false;
   const saved = savedTensors(config, request.save ?? [], isTied);
-  const isTouched = config.tiedEmbeddings && [embedTensor(config), HEAD_TENSOR].some((one) => saved.includes(one));
+  const embedding = embedTensor(config);
+  const isTouched = config.tiedEmbeddings && [embedding, HEAD_TENSOR].some((one) => saved.includes(one));
   const tie = isTouched ? (isTied ? 'kept' : 'cut') : 'untouched';
   const left = modules.flatMap((adapted, layer) =>
     adapted.size === 0 ? [] : linearModules(config, layer).filter(({ module }) => !adapted.has(module)),
   );
   const { modelType } = config;
-  return { ...request, modelType, modules, saved, tie, left: new Set(left.map(({ module }) => module)) };
+  return { ...request, modelType, modules, saved, tie, embedding, left: new Set(left.map(({ module }) => module)) };
 }
 
 /** Refuses what of a user's request would have no effect. @throws ADAPTER_TARGETS */

@@ -44,6 +44,23 @@ describe('PEFT folders', () => {
     expect(bytes[0]).toEqual(bytes[1]);
   });
 
+  test('what an (IA)^3 folder names as feed-forward stands among its targets, as peft wants it', () => {
+    const write = (feedforward: string) => {
+      const settings = { kind: 'ia3', feedforward } as const;
+      const spec = resolveAdapter(config, { settings, dropout: 0, targets: 'v_proj,down_proj' });
+      writePeft(folder, spec, [], { baseModel: undefined, baseHash: 'abc' });
+      return JSON.parse(readFileSync(join(folder, 'adapter_config.json'), 'utf8'));
+    };
+    expect(write('down_proj')).toMatchObject({
+      target_modules: ['down_proj', 'v_proj'],
+      feedforward_modules: ['down_proj'],
+    });
+    const { target_modules, feedforward_modules } = write('layers.1.mlp.down_proj');
+    expect(feedforward_modules).toEqual(['model.layers.1.mlp.down_proj']);
+    expect(target_modules).toHaveLength(4);
+    expect(target_modules).toContain(feedforward_modules[0]);
+  });
+
   test('full names are written only where layers differ', () => {
     const write = (targets: string, layers?: number[]) => {
       const spec = resolveAdapter(config, { ...loraRequest({ rank: 4, alpha: 8, targets }), layers });

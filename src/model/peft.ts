@@ -226,7 +226,7 @@ function checkTensors(
   file: string,
 ): void {
   const expected = folderTensors(config, spec);
-  // peft saves an embedding that stays tied under both of its names.
+  // peft saves an embedding that stays tied under both of its names; so do we.
   const isTiedTwin = spec.tie === 'kept';
   for (const [name, shape] of expected) {
     const found = tensors.get(name);
@@ -292,9 +292,20 @@ export function writePeft(
     };
   });
   const shared = [...constants].filter(([name]) => !isJoined(spec, name));
-  const all = [...joined, ...shared.map(([name, { shape, data }]) => ({ name, type: 'F32' as const, shape, data }))];
+  const all = [
+    ...joined,
+    ...(spec.tie === 'kept' ? twins(spec, joined) : []),
+    ...shared.map(([name, { shape, data }]) => ({ name, type: 'F32' as const, shape, data })),
+  ];
   writeAtomic(join(folder, 'adapter_config.json'), `${JSON.stringify(adapterConfig(spec, origin, task), null, 2)}\n`);
   writeSafetensors(join(folder, 'adapter_model.safetensors'), all, { base_sha256: origin.baseHash });
+}
+
+/** peft reads an embedding that stays tied under both of its names. */
+function twins({ embedding }: AdapterSpec, tensors: readonly TensorToWrite<'F32'>[]): TensorToWrite<'F32'>[] {
+  return tensors
+    .filter(({ name }) => name === `${PEFT_PREFIX}${embedding}`)
+    .map((tensor) => ({ ...tensor, name: `${PEFT_PREFIX}${HEAD_TENSOR}` }));
 }
 
 function adapterConfig(spec: AdapterSpec, origin: AdapterOrigin, task: AdapterTask): Record<string, unknown> {
@@ -304,6 +315,7 @@ function adapterConfig(spec: AdapterSpec, origin: AdapterOrigin, task: AdapterTa
   );
   const layers = folder.knowsLayers ? spec.layers : undefined;
   const isPattern = typeof spec.targets === 'string' && !isList(spec.targets);
+  const targets = isPattern && spec.layers === undefined ? spec.targets : targetNames(spec);
   const saved = new Set(spec.saved.map((name) => name.replace(/\.(weight|bias)$/, '')));
   if (task === 'SEQ_CLS') saved.add('score');
   const { isTransposed } = architectureOf(spec);
@@ -315,12 +327,12 @@ function adapterConfig(spec: AdapterSpec, origin: AdapterOrigin, task: AdapterTa
     modules_to_save: saved.size === 0 ? null : [...saved],
     peft_type: folder.peftType,
     revision: null,
-    target_modules: isPattern && spec.layers === undefined ? spec.targets : targetNames(spec),
+    target_modules: targets,
     task_type: task,
     ...(folder.dropoutKey === undefined ? {} : { [folder.dropoutKey]: spec.dropout }),
     ...(folder.knowsLayers ? { layers_pattern: null, layers_to_transform: layers ?? null } : {}),
     ...(spec.tie === 'kept' ? { ensure_weight_tying: true } : {}),
-    ...folder.write(spec.settings, new Map(adapted)),
+    ...folder.write(spec.settings, new Map(adapted), targets),
   };
   return Object.fromEntries(Object.entries(entries).sort(([a], [b]) => (a < b ? -1 : 1)));
 }

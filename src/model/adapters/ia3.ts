@@ -1,5 +1,5 @@
-import type { AdapterMethod } from './method.ts';
-import { matchesTargets } from './targets.ts';
+import type { AdapterMethod, Of } from './method.ts';
+import { isSuffix, matchesTargets } from './targets.ts';
 
 /**
  * (IA)^3 (Liu et al. 2022, arXiv:2205.05638): a vector l, one at the start, that scales what a module puts out, or what goes into it. Its shape is
@@ -45,13 +45,25 @@ export const ia3: AdapterMethod<'ia3'> = {
       kind: 'ia3',
       feedforward: json.feedforward_modules === null ? [] : names('feedforward_modules'),
     }),
-    write: (_, modules) => ({
-      feedforward_modules: [...modules].filter(([, { scales }]) => scales === 'input').map(([name]) => name),
-      init_ia3_weights: true,
-    }),
+    write: (_, modules, targets) => ({ init_ia3_weights: true, ...namesOf(modules, targets) }),
     adapt: ({ feedforward }, name) => ({
       kind: 'ia3',
       scales: matchesTargets(feedforward, name) ? 'input' : 'output',
     }),
   },
 };
+
+/** peft wants feedforward_modules to be some of target_modules, letter by letter, unless those are a pattern. */
+function namesOf(
+  modules: ReadonlyMap<string, Of<'ia3'>>,
+  targets: string | readonly string[],
+): Record<string, unknown> {
+  const inputs = [...modules].filter(([, { scales }]) => scales === 'input').map(([name]) => name);
+  const full = { feedforward_modules: inputs };
+  if (typeof targets === 'string') return full;
+  const howMany = (target: string, names: Iterable<string>) =>
+    [...names].filter((name) => isSuffix(target, name)).length;
+  const short = targets.filter((target) => howMany(target, inputs) > 0);
+  const isSame = short.every((target) => howMany(target, inputs) === howMany(target, modules.keys()));
+  return isSame ? { feedforward_modules: short } : { ...full, target_modules: [...modules.keys()] };
+}

@@ -117,8 +117,17 @@ export interface FolderForm<K extends AdapterKind> {
   /** Whether ensure_weight_tying is a key; without it peft trains a tied embedding apart from its head. */
   readonly knowsTying: boolean;
   read(reader: PeftReader): SettingsOf<K>;
-  /** Keys beyond those that every method has; `modules` are the adapted ones by full name. */
-  write(settings: SettingsOf<K>, modules: ReadonlyMap<string, Of<K>>): Readonly<Record<string, unknown>>;
+  /**
+   * Keys beyond those that every method has, or in place of them.
+   *
+   * @param modules the adapted ones by full name
+   * @param targets what stands as target_modules
+   */
+  write(
+    settings: SettingsOf<K>,
+    modules: ReadonlyMap<string, Of<K>>,
+    targets: string | readonly string[],
+  ): Readonly<Record<string, unknown>>;
   /** peft's key of the dropout. */
   readonly dropoutKey: string | undefined;
   /** How these settings adapt the module of this full name. */

@@ -2,6 +2,7 @@ import { dirname } from 'node:path';
 import { type PreparedExample, stepsPerEpoch } from '../data/index.ts';
 import { TunesmithError } from '../errors/index.ts';
 import { folderExists, freeDiskBytes } from '../io/index.ts';
+import { parameterCount } from '../model/weights.ts';
 import { sizeOf } from '../tensor/tensor.ts';
 import { supervisedTokens } from '../text/example.ts';
 import type { OnActivity } from './activity.ts';
@@ -92,7 +93,8 @@ export async function makePlan(net: Network, options: PlanOptions): Promise<Trai
     predictedMemoryBytes: memory.predictedBytes,
     measuredMemoryBytes: measured.peakBytes,
     // Each checkpoint holds weights and optimiser state; best and last hold weights; one is written beside before an old one goes.
-    diskBytes: (4 * trainable + state) * (frozen.config.output.keep + 2) + 8 * trainable,
+    diskBytes:
+      (folderBytes(net, trainable) + state) * (frozen.config.output.keep + 2) + 2 * folderBytes(net, trainable),
     automatic: { ...lengthChoice(dataset), ...frozen.automatic },
     warnings: [...dataset.warnings, ...options.warnings],
     cheaper: minutes > LONG_MINUTES ? cheaperChoice(frozen) : undefined,
@@ -148,6 +150,12 @@ function cheaperChoice({ config, loop }: Frozen): string {
     return '--weights lora trains a hundredth of the numbers in about two thirds of the time.';
   if (epochs > 1) return `--epochs 1 takes about ${Math.round(100 / epochs)} % of the time.`;
   return 'fewer rows (--steps) or a shorter --max-length take proportionally less.';
+}
+
+/** Bytes of weights in a folder: what trains and what belongs to it, or the whole model. */
+function folderBytes({ adapter, config }: Network, trainable: number): number {
+  if (adapter === undefined) return 4 * Math.max(trainable, parameterCount(config));
+  return 4 * [...adapter.constants.values()].reduce((n, { shape }) => n + sizeOf(shape), trainable);
 }
 
 /** @throws TRAIN_DISK if the run's folder would not fit */

@@ -50,20 +50,8 @@ interface Figures {
 describe('a classifier of one label', () => {
   const trained = data('train.jsonl', rows);
   const run = path.join(out, 'single');
-  const called = train(
-    '--data',
-    trained,
-    '--valid',
-    0.4,
-    '--epochs',
-    8,
-    '--batch',
-    8,
-    '--lr',
-    5e-3,
-    '--name',
-    'single',
-  );
+  const settings = ['--data', trained, '--valid', 0.4, '--epochs', 8, '--batch', 8, '--lr', 5e-3] as const;
+  const called = train(...settings, '--name', 'single');
 
   test('learns, and reports its figures beside those of the majority class', async () => {
     const { exit, stderr } = await called;
@@ -157,25 +145,7 @@ describe('a classifier of one label', () => {
   test('gives the same when it is interrupted and resumed', async () => {
     const straight = await called;
     const stop = new AbortController();
-    const half = cli(
-      [
-        'train',
-        ...common,
-        '--data',
-        trained,
-        '--valid',
-        0.4,
-        '--epochs',
-        8,
-        '--batch',
-        8,
-        '--lr',
-        5e-3,
-        '--name',
-        'cut',
-      ],
-      stop.signal,
-    );
+    const half = cli(['train', '--model', model, ...common, ...settings, '--name', 'cut'], stop.signal);
     const waiting = setInterval(() => {
       if (existsSync(path.join(out, 'cut', 'checkpoints', 'step-000008'))) stop.abort();
     }, 5);

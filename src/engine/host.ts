@@ -122,13 +122,14 @@ export function createHost(driver: Driver): { handle(request: HostRequest): Prom
   function materialise(source: UploadSource): Held {
     if ('dtype' in source) return source;
     if ('stored' in source || 'resting' in source) return readWeights(source);
-    if ('rowsOf' in source) return pickRows(heldOf(source.rowsOf.id), source);
+    if ('rowsOf' in source)
+      return pickRows(heldOf(source.rowsOf.id), source, buffers.take({ dtype: 'f32', shape: source.shape }));
     if ('viewOf' in source) {
       const view = viewRows(heldOf(source.viewOf.id), source);
       views.add(view);
       return view;
     }
-    return drawDropout(source);
+    return drawDropout(source, zeros(buffers.take({ dtype: 'f32', shape: source.shape })));
   }
 
   function stats(): EngineStats {
@@ -215,13 +216,13 @@ function copyElements(move: Extract<HostRequest, { kind: 'copy' }>, source: Host
   (target.data as Float32Array).set(from.subarray(sourceOffset, sourceOffset + count), targetOffset);
 }
 
-function drawDropout({ dropout, spans, shape }: DropoutSource): HostTensor {
-  const data = new Float32Array(sizeOf(shape));
+function drawDropout({ dropout, spans, shape }: DropoutSource, tensor: HostTensor): HostTensor {
+  const data = tensor.data as Float32Array;
   const width = data.length / shape[0]!;
   for (const { row, from, count } of spans) {
     fillDropout(data.subarray(from * width, (from + count) * width), dropout.share, { ...dropout, b: row });
   }
-  return { dtype: 'f32', shape, data };
+  return tensor;
 }
 
 /** Bytes of released buffers that are kept for reuse: fresh memory costs a page fault for every 4 KiB. */

@@ -36,9 +36,8 @@ export function readWeights(source: StoredSource | RestingSource): Held {
   return tensor;
 }
 
-/** [V, D] to the [N, D] that an index picks. */
-export function pickRows(held: Held, { index, shape }: RowsSource): HostTensor {
-  const tensor = newF32(shape);
+/** [V, D] to the [N, D] that an index picks, written into a tensor. */
+export function pickRows(held: Held, { index }: RowsSource, tensor: HostTensor): HostTensor {
   const rows = tensor.data as Float32Array;
   const [all, width] = held.shape as readonly [number, number];
   for (const [i, row] of index.entries()) {

@@ -1,8 +1,8 @@
 /** Terms of a sum over the vocabulary that are added up in one go. */
 export const STRIP = 128;
 
-/** Bytes of a slice of the vocabulary's weights in float32, at most: far below the 128 MiB that WebGPU binds, and as fast as all at once. */
-const SLICE_BYTES = 24 * 2 ** 20;
+/** Bytes of a slice of the vocabulary's weights in float32, at most: far below the 128 MiB that WebGPU binds, and no slower than all at once. */
+const SLICE_BYTES = 8 * 2 ** 20;
 
 /**
  * Rows of each slice of a head [V, D]: one slice where all of it is small. Slices are whole strips, and of one size where the vocabulary can be

@@ -48,19 +48,10 @@ export function checkpointName(step: number): string {
 
 /** Reads what trains out of the engine. */
 export async function readTrained(net: Network): Promise<TensorToWrite<'F32'>[]> {
-  return readAll(
-    net.engine,
-    [...trainedTensors(net)].map(({ file, handle }) => [file, handle]),
-  );
-}
-
-async function readAll(engine: Engine, named: readonly (readonly [string, Handle])[]): Promise<TensorToWrite<'F32'>[]> {
-  return Promise.all(
-    named.map(async ([name, handle]) => {
-      const { shape, data } = await engine.read(handle);
-      return { name, type: 'F32' as const, shape, data };
-    }),
-  );
+  const tensors: TensorToWrite<'F32'>[] = [];
+  for (const { file, handle } of trainedTensors(net))
+    tensors.push((await readOut(net, file, handle)) as TensorToWrite<'F32'>);
+  return tensors;
 }
 
 /** Writes a checkpoint whole or not at all. */
@@ -73,9 +64,8 @@ export async function saveCheckpoint(
 ): Promise<{ readonly path: string; readonly tensors: readonly TensorToWrite<'F32'>[] }> {
   const path = join(run, 'checkpoints', checkpointName(progress.step));
   const tensors = await readTrained(net);
-  const optimizer = await Promise.all(
-    [...stateHandles(net, state)].map(([name, handle]) => readOut(net, name, handle)),
-  );
+  const optimizer: TensorToWrite<'F32' | 'U8'>[] = [];
+  for (const [name, handle] of stateHandles(net, state)) optimizer.push(await readOut(net, name, handle));
   await writeFolderAtomic(path, (folder) => {
     writeModel(folder, tensors);
     writeSafetensors(join(folder, 'optimizer.safetensors'), optimizer);
@@ -90,6 +80,7 @@ function* stateHandles(net: Network, state: OptimizerState): Generator<readonly 
   }
 }
 
+/** One tensor at a time: what is asked for together lies in both processes, and on its way between them, all at once. */
 async function readOut({ engine }: Network, name: string, handle: Handle): Promise<TensorToWrite<'F32' | 'U8'>> {
   const { dtype, shape, data } = await engine.read(handle);
   return { name, type: dtype === 'u8' ? 'U8' : 'F32', shape, data };

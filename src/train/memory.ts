@@ -14,6 +14,8 @@ import type { AdapterSpec } from '../model/adapter.ts';
 import { type AdaptedModules, adaptedLinear } from '../model/adapters/index.ts';
 import { decoderLayer, linearModules } from '../model/architectures.ts';
 import type { Layout } from '../model/attention.ts';
+import { baseBytes } from '../model/base-weights.ts';
+import { headSlices } from '../model/head-slices.ts';
 import { baseLinear } from '../model/linear.ts';
 import type { ModelSource } from '../model/source.ts';
 import { parameterCount } from '../model/weights.ts';
@@ -21,7 +23,7 @@ import { sizeOf } from '../tensor/tensor.ts';
 import type { RunConfig } from './config.ts';
 import type { Dataset } from './dataset.ts';
 import { optimizerOptions } from './freeze.ts';
-import { type HeadMode, headChunks, headGraph } from './head.ts';
+import { type HeadMode, headChunks, headGraph, headSliceGraph } from './head.ts';
 import { optimizerBytes } from './optimisers/index.ts';
 import { rowExamples } from './pretrain/pretraining.ts';
 import { firstTrained, gradientMode, type Trained, trainedBy, trainedShapes } from './trained.ts';
@@ -35,7 +37,7 @@ export interface Trainee {
 }
 
 /** Bytes of the two processes beside tensors, as measured: code, the runtimes, tokenizer and rows, and what lies free between the engine's blocks. */
-const PROCESS_BYTES = 560e6;
+const PROCESS_BYTES = 380e6;
 /** Buffers come in sizes that are somewhat larger than what is asked for. */
 const BUFFERS = 1.05;
 /** ONNX Runtime orders the nodes of a layer otherwise than we do and has 1.5 to 2.4 times as much alive. */
@@ -63,6 +65,7 @@ export function stepBytes(trainee: Trainee, layout: Layout, keep: Keep, layouts 
     // Buffers of one shape wait in the engine while a micro-batch of another is computed; most are smaller than the largest.
     Math.min(POOL_BYTES, ((layouts - 1) * layers * kept) / 2) +
     BUFFERS * layers * kept +
+    widenedBytes(trainee) +
     working
   );
 }
@@ -71,7 +74,7 @@ export function stepBytes(trainee: Trainee, layout: Layout, keep: Keep, layouts 
 export function evaluationBytes(trainee: Trainee, layout: Layout): number {
   const forward = forwardProgram(layerOf(trainee, trainedOf(trainee), layout).segment);
   const working = Math.max(REORDERED * liveBytes(forward), headBytes(trainee, layout.tokens, 'loss'));
-  return PROCESS_BYTES + stateBytes(trainee) + programBytes(forward, 1) + working;
+  return PROCESS_BYTES + stateBytes(trainee) + programBytes(forward, 1) + widenedBytes(trainee) + working;
 }
 
 /**
@@ -83,8 +86,19 @@ function stateBytes(trainee: Trainee): number {
   const shapes = trainedShapes(source.config, trainedOf(trainee), spec);
   const trained = shapes.reduce((n, shape) => n + sizeOf(shape), 0);
   const state = optimizerBytes(shapes, optimizerOptions(config.train).constants);
-  const base = parameterCount(source.config) - (spec === undefined ? trained : 0);
-  return 4 * base + 4 * trained * (1 + 2 + 1) + 2 * state;
+  const { baseWeights } = config.compute;
+  const resting = baseWeights === 'auto' || baseWeights === 'f32' ? undefined : baseBytes(source, baseWeights);
+  const base = resting ?? 4 * (parameterCount(source.config) - (spec === undefined ? trained : 0));
+  return base + 4 * trained * (1 + 2 + 1) + 2 * state;
+}
+
+/** Of a base at rest, what is widened at once: the largest layer, or beside it the buffer of a slice of the vocabulary. */
+function widenedBytes({ config: { compute }, source: { config: model } }: Trainee): number {
+  if (compute.baseWeights === 'auto' || compute.baseWeights === 'f32') return 0;
+  const layers = Array.from({ length: model.layers }, (_, layer) =>
+    linearModules(model, layer).reduce((n, { out, in: width }) => n + 4 * out * width, 0),
+  );
+  return Math.max(...layers) + 4 * model.hiddenSize * headSlices(model.vocabSize, model.hiddenSize)[0]!;
 }
 
 /**
@@ -99,8 +113,12 @@ function programBytes({ nodes }: Graph, layouts: number): number {
 /** A classifier's head is small beside a layer. */
 function headBytes({ config: { method }, source: { config: model } }: Trainee, tokens: number, mode: HeadMode): number {
   if (method.kind === 'classify') return 0;
-  const chunk = Math.max(...headChunks(tokens, model.vocabSize));
-  return liveBytes(headGraph({ tokens, config: model, chunk }, mode));
+  const [rows = model.vocabSize] = mode === 'gradient-and-weights' ? [] : headSlices(model.vocabSize, model.hiddenSize);
+  const chunk = Math.max(...headChunks(tokens, rows));
+  if (mode === 'gradient-and-weights' || rows === model.vocabSize) {
+    return liveBytes(headGraph({ tokens, config: model, chunk }, mode));
+  }
+  return liveBytes(headSliceGraph({ chunk, rows, width: model.hiddenSize }, mode));
 }
 
 /** One trained decoder layer, and the names of its inputs whose gradients are wanted. */

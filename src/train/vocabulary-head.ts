@@ -78,11 +78,14 @@ function wholeHead(place: HeadPlace, batch: MicroBatch, x: Handle, mode: HeadMod
 }
 
 function zeroGradient({ engine, config }: HeadPlace, tokens: number): Handle {
-  return engine.upload(f32(new Float32Array(tokens * config.hiddenSize), [tokens, config.hiddenSize]));
+  return engine.allocate([tokens, config.hiddenSize]);
 }
 
 function chunkInputs(engine: Engine, batch: MicroBatch, from: number, chunk: number): Handles {
-  const weight = new Float32Array(chunk).fill(1, 0, Math.min(chunk, batch.lossTokens - from));
+  const weight = new Float32Array(chunk);
+  const count = Math.min(chunk, batch.lossTokens - from);
+  if (batch.lossWeights === undefined) weight.fill(1, 0, count);
+  else weight.set(batch.lossWeights.subarray(from, from + count));
   return {
     position: engine.upload(i32(padded(batch.lossPositions, from, chunk), [chunk])),
     target: engine.upload(i32(padded(batch.lossTargets, from, chunk), [chunk])),
@@ -164,7 +167,6 @@ function startChunks(
 ): Chunk[] {
   const { engine, config, outer } = place;
   const tokens = batch.ids.length;
-  const zeros = (shape: readonly [number, number]) => engine.upload(f32(new Float32Array(shape[0] * shape[1]), shape));
   let from = 0;
   return sizes.map((size) => {
     const shape = { tokens, config, chunk: size };
@@ -174,9 +176,9 @@ function startChunks(
     const known: Handles = {};
     if (mode !== 'logits') {
       known.max = engine.upload(f32(new Float32Array(size).fill(LOWEST), [size, 1]));
-      known.sum = zeros([size, 1]);
+      known.sum = engine.allocate([size, 1]);
     }
-    if (mode !== 'logits' && mode !== 'loss') known.acc = zeros([size, config.hiddenSize]);
+    if (mode !== 'logits' && mode !== 'loss') known.acc = engine.allocate([size, config.hiddenSize]);
     const chunk: Chunk = { from, size, inputs: { ...inputs, h: h! }, known, logits: [] };
     from += size;
     return chunk;

@@ -44,6 +44,21 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     group: 'main',
     load: async () => (await import('./commands/export.ts')).exportCommand,
   },
+  'data check': {
+    summary: 'find what is wrong in data',
+    group: 'data',
+    load: async () => (await import('./commands/data/check.ts')).check,
+  },
+  'data fix': {
+    summary: 'mend data into a new file, with a log that can be undone',
+    group: 'data',
+    load: async () => (await import('./commands/data/fix.ts')).fix,
+  },
+  'data convert': {
+    summary: 'write data in another format, or join messages to conversations',
+    group: 'data',
+    load: async () => (await import('./commands/data/convert.ts')).convert,
+  },
   'runs ls': {
     summary: 'list the runs',
     group: 'runs',

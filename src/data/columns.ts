@@ -31,9 +31,14 @@ const KNOWN: ReadonlySet<string> = new Set([
   ...['chosen', 'rejected', 'label', 'labels', 'kto_tag', 'preferred_output', 'non_preferred_output'],
 ]);
 
+/** Whether some format reads a column of this name. */
+export function isKnownColumn(name: string): boolean {
+  return KNOWN.has(name);
+}
+
 /** Renames columns of records, and remembers which of them were met. */
 export interface Mapper {
-  /** @throws CLI_OPTION_VALUE if a column would take the place of another */
+  /** A column whose name another one is given is left out. */
   apply(fields: Fields): Fields;
   /** Throws if a column of the map was in no record. @throws CLI_OPTION_VALUE */
   finish(): void;

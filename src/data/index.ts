@@ -26,7 +26,11 @@ export {
   type Report,
   type Severity,
 } from './check.ts';
-export { type ColumnMap, readPairs } from './columns.ts';
+export { type ColumnMap, isKnownColumn, readPairs } from './columns.ts';
+export { type FileFormat, type ReadEvents, type ReadOptions, type ReadRow, readRows } from './convert.ts';
+export { type Content, FORMAT_NAMES, FORMATS, type Format } from './formats/content.ts';
+export { type Written, writeContent } from './formats/write-content.ts';
+export { type JoinCounts, type Joined, type JoinOptions, joinMessages } from './join.ts';
 export { countLabels } from './labels.ts';
 export {
   type LengthOptions,
@@ -43,4 +47,6 @@ export type { RawRecord } from './records.ts';
 export type { Row, RowLabels, RowSource } from './row.ts';
 export { type RowShape, SHAPES } from './shapes.ts';
 export { type Split, type SplitOptions, splitRows, type Validation } from './split.ts';
+export { STRIPS, type Strip } from './strip-mail.ts';
 export { splitHalves, splitTails, type TailSplit, type TextRow } from './tails.ts';
+export { openRecordWriter, type RecordWriter } from './write.ts';

@@ -79,7 +79,7 @@ function columnNames(header: readonly string[], path: string): string[] {
 }
 
 /** Columns whose cells hold JSON; every other cell is text, so that an answer `[1, 2]` stays what it is. */
-export const STRUCTURED: ReadonlySet<string> = new Set([
+const STRUCTURED: ReadonlySet<string> = new Set([
   ...['messages', 'conversations', 'tools', 'functions', 'history', 'input_ids', 'labels', 'attention_mask'],
   ...['input', 'preferred_output', 'non_preferred_output', 'kto_tag', 'chosen', 'rejected', 'prompt', 'completion'],
 ]);
@@ -89,6 +89,8 @@ const SOMETIMES: ReadonlySet<string> = new Set(['input', 'chosen', 'rejected', '
 
 function cell(value: string, column: string): unknown {
   if (value === '') return null;
+  // A mark of feedback; as the label of a text it counts by how it is written.
+  if (column === 'label' && /^(true|false)$/i.test(value)) return value.toLowerCase() === 'true';
   if (!STRUCTURED.has(column)) return value;
   try {
     const parsed = JSON.parse(value) as unknown;

@@ -136,7 +136,7 @@ export function removePartials(folder: string): void {
   for (const name of names) if (name.startsWith('.') && name.endsWith(PARTIAL)) remove(join(folder, name));
 }
 
-function partialName(path: string): string {
+export function partialName(path: string): string {
   return join(dirname(path), `.${basename(path)}.${randomBytes(4).toString('hex')}${PARTIAL}`);
 }
 

@@ -1,0 +1,95 @@
+import { resolve } from 'node:path';
+import { FORMATS, type Format } from '../data/formats/content.ts';
+import { createFindingLog, type FileFormat, type FindingLog, type ReadOptions, readPairs } from '../data/index.ts';
+import { TunesmithError } from '../errors/index.ts';
+import { fileExists } from '../io/index.ts';
+import type { Role } from '../text/index.ts';
+import type { OptionSpecs, Values } from './command.ts';
+import { countText } from './format.ts';
+import { openProgress } from './progress.ts';
+import { rowReading } from './prompts.ts';
+import type { Terminal } from './terminal.ts';
+
+/** Options of commands that read data files of any format. */
+export const readOptions = {
+  format: { type: 'string', choices: FORMATS, description: 'how the rows are read, where their columns do not say it' },
+  map: {
+    type: 'string',
+    value: 'THEIRS=OURS,...',
+    many: true,
+    description: 'columns of the file as columns of ours, such as input=question',
+  },
+  role: { type: 'string', value: 'THEIRS=OURS', many: true, description: 'a role of the file, such as bot=assistant' },
+  allow: { type: 'string', value: 'CODE', many: true, description: 'a data error code that is let pass' },
+} as const satisfies OptionSpecs;
+
+/** The given values of {@link readOptions}. */
+export type ReadFlags = Values<typeof readOptions>;
+
+/** Reads them. @throws CLI_OPTION_VALUE */
+export function dataReading(flags: ReadFlags): { readonly options: ReadOptions; readonly log: FindingLog } {
+  const { roles = [], allow } = rowReading({
+    ...(flags.role && { role: flags.role }),
+    ...(flags.allow && { allow: flags.allow }),
+  });
+  const options: ReadOptions = {
+    format: flags.format as Format | undefined,
+    map: readPairs('map', flags.map ?? []),
+    roles: Object.fromEntries(roles.map((pair) => pair.split('=') as [string, Role])),
+  };
+  return { options, log: createFindingLog(allow) };
+}
+
+/** Of every command that writes a file. */
+export const outOptions = {
+  out: {
+    type: 'string',
+    value: 'FILE',
+    description: 'where the rows go: .jsonl, .json, .csv or .tsv, packed with .gz',
+  },
+  force: { type: 'boolean', description: 'overwrite what is there' },
+} as const satisfies OptionSpecs;
+
+/** The file to write. @throws CLI_ARGUMENT, FILE_EXISTS */
+export function requireOut(out: string | undefined, force: boolean | undefined, inputs: readonly string[]): string {
+  if (out === undefined) throw new TunesmithError('CLI_ARGUMENT', { message: 'no --out is given.', fix: '--out FILE' });
+  requireFree(out, force, inputs);
+  return out;
+}
+
+/** Refuses to write over an input, and over anything else unless told to. @throws FILE_EXISTS */
+export function requireFree(file: string, force: boolean | undefined, inputs: readonly string[]): void {
+  if (!fileExists(file)) return;
+  const isInput = inputs.some((input) => resolve(input) === resolve(file));
+  if (force === true && !isInput) return;
+  const message = isInput ? 'is one of the files that are read.' : 'is there already.';
+  throw new TunesmithError('FILE_EXISTS', {
+    message,
+    file,
+    fix: isInput ? 'name another --out' : '--force overwrites it',
+  });
+}
+
+/** Says how each file was recognised. */
+export function tellFormat(terminal: Terminal): (file: FileFormat) => void {
+  return ({ path, format, reason }) => {
+    terminal.emit({ type: 'format', file: path, format, reason });
+    if (!terminal.json) terminal.say(`${path}: ${format}, since ${reason}.`);
+  };
+}
+
+/** Rows between looks at the clock. */
+const STEP = 1000;
+
+/** Shows how many rows are read. */
+export function openRowCount(terminal: Terminal, label: string): { next(): void; stop(): void } {
+  const progress = openProgress(terminal, label);
+  let rows = 0;
+  return {
+    next: () => {
+      rows++;
+      if (rows % STEP === 0) progress.update(rows, undefined, `${countText(rows)} rows`);
+    },
+    stop: () => progress.stop(),
+  };
+}

@@ -67,11 +67,13 @@ export interface MicroBatchOptions {
   readonly microBatch?: number | undefined;
   /** Tokens of an automatic micro-batch, about. */
   readonly targetTokens?: number;
+  /** So many rows after one another share a micro-batch, and count as one row: 2 for pairs of answers. */
+  readonly together?: number;
 }
 
 /** The shape of a micro-batch. Lengths come in few sizes, so that few programs are compiled and memory does not grow. */
 export interface MicroBatchPlan {
-  /** Indices into the batch, shortest row first. */
+  /** Indices into the batch, shortest row first; of rows that stay together those with the shorter longest. */
   readonly rows: readonly number[];
   /** L: cells of a row of the attention grid, the longest row rounded up by gridLength. */
   readonly length: number;
@@ -87,10 +89,13 @@ const TARGET_TOKENS = 384;
  * @param lengths tokens of each row, at least 1
  */
 export function planMicroBatches(lengths: readonly number[], options: MicroBatchOptions): MicroBatchPlan[] {
-  const order = lengths.map((_, i) => i).sort((a, b) => lengths[a]! - lengths[b]! || a - b);
-  return grouped(order, lengths, options).map((rows) => {
-    const sum = rows.reduce((n, r) => n + lengths[r]!, 0);
-    const length = gridLength(lengths[rows.at(-1)!]!);
+  const { together = 1 } = options;
+  const units = Array.from({ length: lengths.length / together }, (_, unit) => unitOf(lengths, unit, together));
+  const order = units.sort((a, b) => a.longest - b.longest || a.rows[0]! - b.rows[0]!);
+  return grouped(order, options).map((group) => {
+    const rows = group.flatMap((unit) => unit.rows);
+    const sum = group.reduce((n, unit) => n + unit.tokens, 0);
+    const length = gridLength(group.at(-1)!.longest);
     const packed = Math.min(packedLength(sum), rows.length * length);
     // A row alone needs no gather at all if both sizes are the same.
     const tokens = options.pack && rows.length > 1 ? packed : rows.length * length;
@@ -98,24 +103,37 @@ export function planMicroBatches(lengths: readonly number[], options: MicroBatch
   });
 }
 
-function grouped(order: readonly number[], lengths: readonly number[], options: MicroBatchOptions): number[][] {
-  const { pack, microBatch, targetTokens = TARGET_TOKENS } = options;
-  const groups: number[][] = [];
+/** Rows that share a micro-batch. */
+interface Unit {
+  readonly rows: readonly number[];
+  readonly longest: number;
+  readonly tokens: number;
+}
+
+function unitOf(lengths: readonly number[], unit: number, together: number): Unit {
+  const rows = Array.from({ length: together }, (_, i) => unit * together + i);
+  const own = rows.map((row) => lengths[row]!);
+  return { rows, longest: Math.max(...own), tokens: own.reduce((a, b) => a + b, 0) };
+}
+
+function grouped(order: readonly Unit[], options: MicroBatchOptions): Unit[][] {
+  const { pack, microBatch, targetTokens = TARGET_TOKENS, together = 1 } = options;
+  const groups: Unit[][] = [];
   let tokens = 0;
-  for (const row of order) {
+  for (const unit of order) {
     const group = groups.at(-1);
-    const grid = gridLength(lengths[row]!);
-    const next = pack ? tokens + lengths[row]! : ((group?.length ?? 0) + 1) * grid;
+    const grid = gridLength(unit.longest);
+    const next = pack ? tokens + unit.tokens : ((group?.length ?? 0) + 1) * together * grid;
     const isFull =
       group === undefined ||
       (microBatch === undefined
-        ? next > targetTokens || (tokens > targetTokens / 2 && grid > 2 * gridLength(lengths[group[0]!]!))
+        ? next > targetTokens || (tokens > targetTokens / 2 && grid > 2 * gridLength(group[0]!.longest))
         : group.length >= microBatch);
     if (isFull) {
-      groups.push([row]);
-      tokens = pack ? lengths[row]! : grid;
+      groups.push([unit]);
+      tokens = pack ? unit.tokens : together * grid;
     } else {
-      group.push(row);
+      group.push(unit);
       tokens = next;
     }
   }
@@ -169,6 +187,8 @@ export interface MicroBatch {
   readonly lossPositions: Int32Array;
   /** [P] the token ids that are to be predicted. */
   readonly lossTargets: Int32Array;
+  /** [P] what the gradient of each loss counts; not given, each counts 1. */
+  readonly lossWeights?: Float32Array;
   /** [P] the classes of each row, where rows are classified. */
   readonly classes?: readonly (readonly number[])[];
   /** Tokens that are not padding. */

@@ -11,7 +11,7 @@ import {
 import { fillUniform } from '../math/random.ts';
 import type { AdapterHandles } from '../model/adapter-handles.ts';
 import { type AdaptedModules, adaptedKey, adaptedLinear, derivedGraph } from '../model/adapters/index.ts';
-import { decoderLayer, embedded, layerSignature, linearModules, outerTensors } from '../model/architectures.ts';
+import { decoderLayer, embedded, layerSignature, linearModules } from '../model/architectures.ts';
 import type { Layout } from '../model/attention.ts';
 import type { BaseHandles } from '../model/base.ts';
 import type { ModelConfig } from '../model/config.ts';
@@ -20,6 +20,7 @@ import { rotationTables } from '../model/rope.ts';
 import { f32, i32, sizeOf } from '../tensor/tensor.ts';
 import { type Classifier, classifierHead, SCORE } from './classify/head.ts';
 import type { HeadMode } from './head.ts';
+import { outerGradients } from './outer-gradients.ts';
 import { cached } from './programs.ts';
 import { ROUTER_LOAD, routerInputs, routerLossOf, routerSlope } from './router-loss.ts';
 import { firstTrained, gradientMode, nothingTrained, type Trained, trainedByAdapter, withScore } from './trained.ts';
@@ -148,6 +149,39 @@ export interface MicroStep {
 
 /** Forward and backward pass over one micro-batch. Dropout and noise are functions of the step and the row, wherever the row lies. */
 export function microStep(net: Network, batch: MicroBatch, step: number): MicroStep {
+  const half = forwardHalf(net, batch, step);
+  return backwardHalf(net, batch, half, lossHead(net, batch, half.x, gradientMode(net.trained, isShared(net))));
+}
+
+/**
+ * As {@link microStep}, for a gradient that is not that of the summed loss: `weigh` is given -log p of each target, and says what the gradient of each
+ * counts. One forward pass serves both. What comes back has no losses any more.
+ */
+export async function weighedMicroStep(
+  net: Network,
+  batch: MicroBatch,
+  step: number,
+  weigh: (nll: Float64Array) => Float32Array,
+): Promise<MicroStep> {
+  const half = forwardHalf(net, batch, step);
+  const nll = await readLosses(net.engine, lossHead(net, batch, half.x, 'loss').nll, batch.lossTokens);
+  const weighed: MicroBatch = { ...batch, lossWeights: weigh(nll) };
+  const head = lossHead(net, weighed, half.x, gradientMode(net.trained, isShared(net)));
+  net.engine.release(...head.nll);
+  return { ...backwardHalf(net, weighed, half, { ...head, nll: [] }), tokens: 0 };
+}
+
+/** A micro-batch after its forward pass: what the backward pass needs. */
+interface ForwardHalf {
+  /** What the last layer gives. */
+  readonly x: Handle;
+  readonly first: number;
+  readonly kept: { x: Handle; saved: Handles; dropout: Handles }[];
+  readonly shared: Handles;
+  readonly loads: readonly Handle[];
+}
+
+function forwardHalf(net: Network, batch: MicroBatch, step: number): ForwardHalf {
   const { engine, config } = net;
   const layout = layoutOf(batch);
   const shared = { ...sharedInputs(net, batch), ...(net.routerLoss === undefined ? {} : routerInputs(engine, batch)) };
@@ -168,8 +202,15 @@ export function microStep(net: Network, batch: MicroBatch, step: number): MicroS
     else engine.release(x, ...Object.values(dropout));
     x = y!;
   }
-  const head = lossHead(net, batch, x, gradientMode(net.trained, isShared(net)));
-  engine.release(x);
+  return { x, first, kept, shared, loads };
+}
+
+/** Everything that the forward pass left is released. */
+function backwardHalf(net: Network, batch: MicroBatch, half: ForwardHalf, head: HeadResult): MicroStep {
+  const { engine, config } = net;
+  const { first, kept, shared, loads } = half;
+  const layout = layoutOf(batch);
+  engine.release(half.x);
   if (loads.length > 0) Object.assign(shared, routerSlope(net, loads, batch, net.routerLoss!));
   let dy = head.dx!;
   const layers: Handles[] = Array.from({ length: config.layers }, () => ({}));
@@ -348,47 +389,4 @@ function lossHead(net: Network, batch: MicroBatch, x: Handle, mode: HeadMode): H
 /** Whether the head's gradient is the embedding's too. */
 function isShared({ isTied, classifier }: Network): boolean {
   return isTied && classifier === undefined;
-}
-
-/** Gradients of what trains outside the layers; what arrives and is not wanted is released. */
-function outerGradients(net: Network, batch: MicroBatch, { weights }: HeadResult, dx: Handle): Handles {
-  const wanted = new Set(net.trained.outer);
-  const tables = outerTensors(net.config).filter(
-    ({ name }) => (name === 'embed' || name === 'positionTable') && wanted.has(name),
-  );
-  const made = tables.length === 0 ? {} : tableGradients(net, batch, tables, { ...weights, dx });
-  const found: Handles = { ...weights, ...made };
-  // With the embedding, the head's part went into the embedding's.
-  const unwanted = Object.keys(found).filter((name) => !wanted.has(name));
-  net.engine.release(dx, ...unwanted.map((name) => found[name]!));
-  return Object.fromEntries(net.trained.outer.map((name) => [name, found[name]!]));
-}
-
-/** Gradients of the embedding (its rows in token order, on top of the head's where the two are tied) and of learned positions. */
-function tableGradients(
-  net: Network,
-  batch: MicroBatch,
-  tables: ReturnType<typeof outerTensors>,
-  gradients: Handles,
-): Handles {
-  const { engine, config } = net;
-  const { hiddenSize, embeddingScale } = config;
-  const n = batch.ids.length;
-  const shared = isShared(net);
-  const program = cached(net, `embed-gradient|${n}|${tables.map(({ name }) => name).join(',')}`, () => {
-    const g = createBuilder();
-    const rows = g.input('dx', [n, hiddenSize]);
-    const scaled = embeddingScale === 1 ? rows : g.mul(rows, g.scalar(embeddingScale));
-    const outputs = tables.map(({ name, shape }) => {
-      if (name === 'positionTable')
-        return [name, g.scatterAdd(g.fill(0, shape), g.input('at', [n], 'i32'), rows)] as const;
-      const start = shared ? g.input('head', shape) : g.fill(0, shape);
-      return [name, g.scatterAdd(start, g.input('ids', [n], 'i32'), scaled)] as const;
-    });
-    return finishGraph(g, Object.fromEntries(outputs));
-  });
-  const inputs = { ids: engine.upload(i32(batch.ids, [n])), at: engine.upload(i32(batch.positions, [n])) };
-  const made = engine.run(program, { ...gradients, ...inputs });
-  engine.release(...Object.values(inputs));
-  return made;
 }

@@ -6,8 +6,8 @@
  * signatures agree in at least {@link SIMILAR} of their bins (an estimate of the Jaccard similarity of their word pairs) are joined.
  */
 
-const BINS = 128;
-const BAND = 4;
+export const BINS = 128;
+export const BAND = 4;
 /** Share of word pairs in common from which two texts count as near-duplicates. */
 export const SIMILAR = 0.6;
 /** Texts kept for comparison in one bucket of a band: enough to tell apart what collides there. */
@@ -79,6 +79,14 @@ function agreement(a: Int32Array, b: Int32Array): number {
 const WORDS =
   /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}]|[\p{L}\p{M}]+|\p{N}+|[^\s\p{L}\p{M}\p{N}]/gu;
 
+/** Hashes of all single words and pairs of neighbouring words, each once. */
+export function wordsAndPairs(text: string): Int32Array {
+  const words = wordsOf(text).map(hashWord);
+  const all = new Set(words.map((word) => mix(word)));
+  for (let i = 1; i < words.length; i++) all.add(mix(Math.imul(words[i - 1]!, 31) ^ words[i]!));
+  return Int32Array.from(all);
+}
+
 /** The text as its words, so that case, spacing and composed characters do not matter. */
 export function wordsOf(text: string): string[] {
   return text.normalize('NFKC').toLowerCase().match(WORDS) ?? [];
@@ -106,7 +114,7 @@ function withoutBoilerplate(all: Int32Array, isBoilerplate: (shingle: number) =>
   return own.length > 0 ? own : all;
 }
 
-function signature(shingles: Int32Array): Int32Array {
+export function signature(shingles: Int32Array): Int32Array {
   const EMPTY = 0x7fffffff;
   const bins = new Int32Array(BINS).fill(EMPTY);
   for (const s of shingles) {
@@ -126,14 +134,14 @@ function signature(shingles: Int32Array): Int32Array {
   return filled;
 }
 
-function hashWord(word: string): number {
+export function hashWord(word: string): number {
   let h = 0x811c9dc5;
   for (let i = 0; i < word.length; i++) h = Math.imul(h ^ word.charCodeAt(i), 0x01000193);
   return h;
 }
 
 /** The finaliser of MurmurHash3. */
-function mix(x: number): number {
+export function mix(x: number): number {
   let h = x | 0;
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);

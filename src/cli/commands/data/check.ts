@@ -1,0 +1,134 @@
+import {
+  type CheckFinding,
+  type CheckGroup,
+  type CheckReport,
+  checkFiles,
+  checkPage,
+} from '../../../data/check/index.ts';
+import { createFindingLog, readPairs, SHAPES } from '../../../data/index.ts';
+import { TunesmithError } from '../../../errors/index.ts';
+import { writeAtomic } from '../../../io/index.ts';
+import type { Role } from '../../../text/index.ts';
+import { type Context, defineCommand } from '../../command.ts';
+import { countText, table } from '../../format.ts';
+import { modelOptions, requestModel } from '../../models.ts';
+import { openProgress } from '../../progress.ts';
+import { rowOptions, rowReading } from '../../prompts.ts';
+import type { Inspect } from './inspect.ts';
+
+/** Findings of a code that are quoted. */
+const QUOTED = 5;
+
+/** `tunesmith data check`. */
+export const check = defineCommand({
+  name: 'data check',
+  summary: 'Finds what is wrong in data: form, encodings, duplicates, leaks, labels, personal data, secrets.',
+  positionals: ['FILE...'],
+  options: {
+    model: { ...modelOptions.model, description: 'also look at the rows as this model will see them' },
+    offline: modelOptions.offline,
+    'max-length': {
+      type: 'integer',
+      value: 'N',
+      description: 'tokens of the longest row, with --model (default: what the model can read)',
+    },
+    test: { type: 'string', value: 'FILE', many: true, description: 'rows that are held out: what leaks is found' },
+    labels: { type: 'boolean', description: 'rows are to be classified: one without a label is an error' },
+    shape: {
+      type: 'string',
+      choices: SHAPES,
+      description: 'how rows are read that have the columns of several shapes',
+    },
+    ...rowOptions,
+    strict: { type: 'boolean', description: 'exit with 3 where warnings remain, too' },
+    html: { type: 'string', value: 'FILE', description: 'write the report as a page' },
+  },
+  examples: [
+    'data check support.jsonl',
+    'data check train.jsonl --test held-out.jsonl --model smollm2-135m-instruct',
+    'data check train.jsonl --json --strict',
+  ],
+  notes: [
+    'Errors make training wrong, or give secrets away; they stop `train`. Warnings should be mended. What is for review may be right.',
+    'With --json each finding is a line {"code","severity","file","line","message","fix","related","quote"}; lines count from 1.',
+    'Exit code 0 if no error remains, 3 if some do. --allow CODE turns the errors of a code into warnings, as in train.',
+  ].join('\n'),
+  async run({ options, positionals }, context) {
+    const { terminal, signal } = context;
+    if (options['max-length'] !== undefined && options.model === undefined) {
+      throw new TunesmithError('CLI_OPTION_CONFLICT', {
+        message: '--max-length goes with --model, which counts tokens.',
+      });
+    }
+    const reading = rowReading(options);
+    // Refuses a code that is none.
+    createFindingLog(reading.allow);
+    const roles = Object.fromEntries((reading.roles ?? []).map((pair) => pair.split('=') as [string, Role]));
+    const inspect =
+      options.model === undefined ? undefined : await inspector(options.model, options['max-length'], context);
+    const progress = openProgress(terminal, 'checking');
+    let report: CheckReport;
+    try {
+      report = await checkFiles(positionals, {
+        roles,
+        map: readPairs('map', reading.map ?? []),
+        shape: SHAPES.find((shape) => shape === options.shape),
+        allow: reading.allow,
+        heldOut: options.test,
+        labels: options.labels,
+        inspect,
+        signal,
+        onRows: (rows) => progress.update(rows, undefined, `${countText(rows)} rows`),
+      });
+    } finally {
+      progress.stop();
+    }
+    if (options.html !== undefined)
+      writeAtomic(options.html, checkPage(report, `Data check of ${positionals.join(', ')}`));
+    if (terminal.json)
+      for (const { findings } of report.groups)
+        for (const finding of findings) terminal.emit({ ...finding, line: finding.line ?? null });
+    terminal.print(reportText(report));
+    const blocking = report.groups.filter(
+      (g) => g.severity === 'error' || (options.strict === true && g.severity === 'warning'),
+    );
+    return blocking.length > 0 ? 3 : 0;
+  },
+});
+
+async function inspector(name: string, maxLength: number | undefined, context: Context): Promise<Inspect> {
+  const { openInspector } = await import('./inspect.ts');
+  return openInspector(await requestModel(name, {}, context), maxLength);
+}
+
+/** The report as text: a table of all codes, then each with its first findings and what mends it. */
+export function reportText(report: CheckReport): string {
+  const { groups, files, rows } = report;
+  const counts = new Map<string, number>();
+  for (const { severity, count } of groups) counts.set(severity, (counts.get(severity) ?? 0) + count);
+  const total = [...counts].map(([severity, count]) => `${countText(count)} ${severity}${plural(severity, count)}`);
+  const shapes = [...new Set(files.map((file) => file.shape ?? 'no known shape'))].join(', ');
+  const head = `${countText(rows)} rows in ${files.length === 1 ? files[0]!.path : `${files.length} files`} (${shapes}): ${total.length === 0 ? 'nothing was found.' : `${total.join(', ')}.`}`;
+  if (groups.length === 0) return head;
+  const summary = groups.map(({ severity, code, count, rule }) => [severity, code, countText(count), rule]);
+  return [head, '', table([['severity', 'code', 'rows', 'rule'], ...summary]), ...groups.map(groupText)].join('\n');
+}
+
+function plural(severity: string, count: number): string {
+  if (severity === 'review') return ' by hand';
+  return severity === 'info' || count === 1 ? '' : 's';
+}
+
+function groupText({ severity, code, count, findings, fix }: CheckGroup): string {
+  const shown = findings.slice(0, QUOTED);
+  const lines = [`\n${severity} ${code} (${countText(count)})`, ...shown.flatMap(findingLines)];
+  if (count > shown.length) lines.push(`  and ${countText(count - shown.length)} more`);
+  const command = fix?.replace(/\bFILE\b/, findings[0]!.file);
+  if (command !== undefined) lines.push(`  Fix: ${command}`);
+  return lines.join('\n');
+}
+
+function findingLines({ file, line, message, quote }: CheckFinding): string[] {
+  const place = line === undefined ? file : `${file}:${line}`;
+  return quote === undefined ? [`  ${place} ${message}`] : [`  ${place} ${message}`, `    "${quote}"`];
+}

@@ -1,0 +1,132 @@
+import { permutation } from '../../math/random.ts';
+import { hashWord, mix } from '../similar.ts';
+import { type Features, predict, trainLinear } from './classifier.ts';
+
+/** What is kept of an answer so that its end can be judged. */
+export interface Ending {
+  /** The last characters, without white space behind. */
+  readonly tail: string;
+  /** A passage that ends where the answer goes on: what a cut would have left. Undefined where it is too short to cut. */
+  readonly cut: string | undefined;
+  /** Whether a code fence, a bracket or a quotation mark is left open. */
+  readonly open: boolean;
+  readonly cutOpen: boolean;
+}
+
+const TAIL = 80;
+/** Answers shorter than this have no middle to learn from, and are not judged. */
+const SHORTEST = 24;
+const DIM = 2 ** 14;
+/** Endings that a classifier learns from. */
+const MOST = 20_000;
+/** Fewer endings than this teach nothing; then only the rule below speaks. */
+const FEWEST = 40;
+
+/** The end of an answer, and a middle of it at a place that depends on the row alone; undefined where it is too short. */
+export function endingOf(answer: string, row: number): Ending | undefined {
+  const text = answer.trimEnd();
+  if (text.length < SHORTEST) return undefined;
+  const share = 0.35 + 0.6 * ((mix(row ^ 0x3c6ef372) >>> 0) / 2 ** 32);
+  let at = Math.floor(text.length * share);
+  // Three of four cuts fall between words, as cuts between tokens do.
+  if ((mix(row) & 3) !== 0) while (at < text.length - 1 && !/\s/.test(text[at]!)) at++;
+  const head = text.slice(0, at).trimEnd();
+  const usable = head.length >= SHORTEST / 2 && at < text.length - 4;
+  return {
+    tail: text.slice(-TAIL),
+    cut: usable ? head.slice(-TAIL) : undefined,
+    open: isOpen(text),
+    cutOpen: usable && isOpen(head),
+  };
+}
+
+function isOpen(text: string): boolean {
+  if (((text.match(/```/g)?.length ?? 0) & 1) === 1) return true;
+  const end = text.slice(-400);
+  const last = Math.max(end.lastIndexOf('('), end.lastIndexOf('['), end.lastIndexOf('{'));
+  return last >= 0 && !/[)\]}]/.test(end.slice(last)) && !/[:;]-?[([]\s*$/.test(end);
+}
+
+/** Words after which no English sentence ends. */
+const DANGLING =
+  /(?:^|\s)(?:the|a|an|and|or|but|of|to|in|for|with|from|by|as|at|is|are|was|were|be|been|your|our|their|my|its|his|if|because|which|that|who|when|while|than|into|onto|about|between|can|will|would|should|could|may|might|must|have|has|had|this|these|those|every|each|such|very|so|then|also|including|through|during|before|after|under|over|we|they|he|she|i|it|you)$/i;
+
+/** Why an answer has certainly no end, in words, or undefined. */
+export function certainlyCut({ tail, open }: Ending): string | undefined {
+  if (/[,([{]$/.test(tail)) return `ends with "${tail.slice(-1)}"`;
+  const word = DANGLING.exec(tail)?.[0].trim();
+  // Questions may end with a preposition and notes with "so": what is capitalised or quoted is a name.
+  if (word !== undefined && word === word.toLowerCase() && /[a-z]{2,} [^.!?]*$/.test(tail))
+    return `ends with the word "${word}"`;
+  if (open && ((tail.match(/```/g)?.length ?? 0) & 1) === 1) return 'leaves a code block open';
+  return undefined;
+}
+
+/**
+ * For each ending how surely it is the middle of a text and no end, from 0 to 1. A small classifier learns from the answers themselves to
+ * tell their ends from their middles, so that what an end looks like is learned from the data; no ending is judged by a classifier that has learned from it.
+ */
+export function cutScores(endings: readonly Ending[]): Float32Array {
+  const scores = new Float32Array(endings.length);
+  const usable = endings.flatMap(({ cut }, i) => (cut === undefined ? [] : [i]));
+  if (usable.length < FEWEST) return scores;
+  const words = countWords(endings);
+  const p = new Float64Array(2);
+  for (let half = 0; half < 2; half++) {
+    const learned = usable.filter((i) => (i & 1) !== half).slice(0, MOST);
+    const rows: Features[] = [];
+    const labels = new Int32Array(learned.length * 2);
+    for (const [k, i] of learned.entries()) {
+      const { tail, cut, open, cutOpen } = endings[i]!;
+      rows.push(endingFeatures(tail, open, words), endingFeatures(cut!, cutOpen, words));
+      labels[2 * k + 1] = 1;
+    }
+    const order = permutation(half, 'endings', 0, rows.length);
+    const model = trainLinear(rows, labels, { dim: DIM, classes: 2, epochs: 6, rate: 1.5, order: Array.from(order) });
+    for (let i = half; i < endings.length; i += 2) {
+      const { tail, open } = endings[i]!;
+      predict(model, endingFeatures(tail, open, words), p);
+      scores[i] = p[1]!;
+    }
+  }
+  return scores;
+}
+
+/** How often words stand in the middle of texts: a half word is one that stands nowhere else. */
+function countWords(endings: readonly Ending[]): (word: string) => number {
+  const counts = new Uint16Array(2 ** 18);
+  for (const { tail, cut } of endings) {
+    for (const text of [tail, cut ?? '']) {
+      const words = text.toLowerCase().match(/[\p{L}\p{M}]+/gu) ?? [];
+      for (const word of words.slice(1, -1)) counts[mix(hashWord(word)) & (2 ** 18 - 1)]!++;
+    }
+  }
+  return (word) => counts[mix(hashWord(word.toLowerCase())) & (2 ** 18 - 1)]!;
+}
+
+function endingFeatures(tail: string, open: boolean, seen: (word: string) => number): Features {
+  const found = new Set<number>();
+  const add = (name: string) => found.add(mix(hashWord(name)) & (DIM - 1));
+  const last = tail.at(-1) ?? '';
+  const kind = (c: string) =>
+    /\p{Lu}/u.test(c) ? 'A' : /\p{L}/u.test(c) ? 'a' : /\p{N}/u.test(c) ? '0' : /\s/.test(c) ? '_' : c;
+  const shape = Array.from(tail.slice(-12), kind)
+    .join('')
+    .replace(/(.)\1+/g, '$1');
+  add(`last ${kind(last)}`);
+  add(`last ${kind(last)} again`);
+  add(`sign ${last === kind(last) ? last : ''}`);
+  add(`shape ${shape.slice(-3)}`);
+  add(`shape ${shape.slice(-5)}`);
+  if (open) add('open');
+  const word = /[\p{L}\p{M}']+$/u.exec(tail)?.[0];
+  if (word !== undefined) {
+    add(`word ${word.toLowerCase()}`);
+    const times = seen(word);
+    add(`seen ${times === 0 ? 0 : times < 4 ? 1 : 2}`);
+  }
+  const line = tail.slice(tail.lastIndexOf('\n') + 1);
+  add(`line ${Array.from(line.slice(0, 3), kind).join('')}`);
+  add(`length ${Math.min(4, line.length >> 4)}`);
+  return Int32Array.from(found);
+}

@@ -24,6 +24,7 @@ import type { RunConfig } from './config.ts';
 import type { Dataset } from './dataset.ts';
 import { optimizerOptions } from './freeze.ts';
 import { type HeadMode, headChunks, headGraph, headSliceGraph } from './head.ts';
+import { rowsTogether } from './objective.ts';
 import { optimizerBytes } from './optimisers/index.ts';
 import { rowExamples } from './pretrain/pretraining.ts';
 import { firstTrained, gradientMode, type Trained, trainedBy, trainedShapes } from './trained.ts';
@@ -37,7 +38,7 @@ export interface Trainee {
 }
 
 /** Bytes of the two processes beside tensors, as measured: code, the runtimes, tokenizer and rows, and what lies free between the engine's blocks. */
-const PROCESS_BYTES = 380e6;
+const PROCESS_BYTES = 430e6;
 /** Buffers come in sizes that are somewhat larger than what is asked for. */
 const BUFFERS = 1.05;
 /** ONNX Runtime orders the nodes of a layer otherwise than we do and has 1.5 to 2.4 times as much alive. */
@@ -179,7 +180,7 @@ const SHARE = 0.8;
 export function longestTrainable(trainee: Trainee, available: number): number {
   const budget = budgetOf(trainee.config, available);
   const { maxPositions } = trainee.source.config;
-  const rows = trainee.config.train.microBatch ?? 1;
+  const rows = (trainee.config.train.microBatch ?? 1) * rowsTogether(trainee.config.method);
   const needed = (length: number) => {
     const cells = gridLength(length);
     const layouts = rows === 1 ? gridLengths(cells) : STEPS;
@@ -213,7 +214,7 @@ function gridLengths(longest: number): number {
  */
 export function chooseMemory(
   trainee: Trainee,
-  dataset: Pick<Dataset, 'train' | 'select' | 'report' | 'pretraining'>,
+  dataset: Pick<Dataset, 'train' | 'select' | 'report' | 'pretraining' | 'aligned'>,
   available: number,
 ): MemoryPlan {
   const budgetBytes = budgetOf(trainee.config, available);
@@ -240,12 +241,12 @@ const STEPS = 100;
 
 /** The largest micro-batch of a step of the longest rows, and how many shapes micro-batches have. */
 function layoutsOf(
-  { train }: RunConfig,
-  dataset: Pick<Dataset, 'train' | 'pretraining'>,
+  { train, method }: RunConfig,
+  dataset: Pick<Dataset, 'train' | 'pretraining' | 'aligned'>,
   targetTokens: number,
 ): { readonly largest: Layout; readonly layouts: number } {
   const rowLengths = rowExamples(dataset).map((row) => row.map(({ example }) => example.ids.length));
-  const options = { pack: train.pack, microBatch: train.microBatch, targetTokens };
+  const options = { pack: train.pack, microBatch: train.microBatch, targetTokens, together: rowsTogether(method) };
   const longest = layoutsOfStep(
     rowLengths
       .toSorted((a, b) => sum(b) - sum(a))

@@ -53,6 +53,8 @@ const CHANGES: readonly Change[] = [
   ['layers', '1', { weights: 'full' }],
   ['freeze', 'embed', { weights: 'full' }],
   ['freeze', 'norms', { weights: 'full' }],
+  ['base-weights', 'nf4'],
+  ['base-weights', 'int8'],
   ['rs-lora', true],
   ['rank-pattern', 'down_proj=2'],
   ['alpha-pattern', 'down_proj=2'],

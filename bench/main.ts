@@ -1,6 +1,7 @@
 /** `npm run bench -- NAME [OPTIONS]`: the same work through us and through a peer, in one go. */
 const BENCHES: Readonly<Record<string, () => Promise<{ main(args: readonly string[]): Promise<void> }>>> = {
   classify: () => import('./classify.ts'),
+  'data-quality': () => import('./data-quality/main.ts'),
   generate: () => import('./generate.ts'),
   train: () => import('./train.ts'),
 };

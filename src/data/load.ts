@@ -1,6 +1,7 @@
 import { type ErrorCode, TunesmithError } from '../errors/index.ts';
 import { sha256 } from '../io/files.ts';
 import { isRecord } from '../io/json-checks.ts';
+import { secretInRow } from './check/secrets.ts';
 import { createFindingLog, type FindingGroup, type FindingLog } from './check.ts';
 import type { ColumnMap } from './columns.ts';
 import { LABEL_COLUMNS, readLabels } from './labels.ts';
@@ -165,6 +166,8 @@ function loadFields(
   const labels = wanted === undefined ? undefined : readLabels(record.fields, wanted, complain);
   const bare = normalise(record, state.options, complain);
   const row = bare === undefined || labels === undefined ? bare : { ...bare, labelled: labels };
+  const secret = row === undefined ? undefined : secretInRow(row);
+  if (secret !== undefined) complain('DATA_SECRET', secret);
   if (wanted === undefined && answers === 'optional' && (row?.kind === 'text' || row?.kind === 'ids')) {
     complain('DATA_NO_QUESTION', `is ${row.kind === 'text' ? 'a text' : 'pre-tokenised'}, and asks nothing.`);
   }

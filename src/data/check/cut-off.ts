@@ -11,7 +11,13 @@ export interface Ending {
   /** Whether a code fence, a bracket or a quotation mark is left open. */
   readonly open: boolean;
   readonly cutOpen: boolean;
+  /** How the text before its end is written. */
+  readonly style: Style;
+  readonly cutStyle: Style;
 }
+
+/** Sentences with their full stops, items of a list, or neither. */
+type Style = 'prose' | 'list' | 'line';
 
 const TAIL = 80;
 /** Answers shorter than this have no middle to learn from, and are not judged. */
@@ -37,7 +43,15 @@ export function endingOf(answer: string, row: number): Ending | undefined {
     cut: usable ? head.slice(-TAIL) : undefined,
     open: isOpen(text),
     cutOpen: usable && isOpen(head),
+    style: styleOf(text),
+    cutStyle: styleOf(head),
   };
+}
+
+function styleOf(text: string): Style {
+  const end = text.slice(-500, -1);
+  if ((end.match(/(?:^|\s)(?:\d{1,2}[.)]|[-*•·–])\s/g)?.length ?? 0) >= 2) return 'list';
+  return /[\p{L})"'”]{2}[.!?]["'”)]?\s+\p{Lu}/u.test(end) ? 'prose' : 'line';
 }
 
 function isOpen(text: string): boolean {
@@ -77,15 +91,15 @@ export function cutScores(endings: readonly Ending[]): Float32Array {
     const rows: Features[] = [];
     const labels = new Int32Array(learned.length * 2);
     for (const [k, i] of learned.entries()) {
-      const { tail, cut, open, cutOpen } = endings[i]!;
-      rows.push(endingFeatures(tail, open, words), endingFeatures(cut!, cutOpen, words));
+      const { cut, cutOpen, cutStyle } = endings[i]!;
+      const middle = { tail: cut!, open: cutOpen, style: cutStyle };
+      rows.push(endingFeatures(endings[i]!, words), endingFeatures(middle, words));
       labels[2 * k + 1] = 1;
     }
     const order = permutation(half, 'endings', 0, rows.length);
     const model = trainLinear(rows, labels, { dim: DIM, classes: 2, epochs: 6, rate: 1.5, order: Array.from(order) });
     for (let i = half; i < endings.length; i += 2) {
-      const { tail, open } = endings[i]!;
-      predict(model, endingFeatures(tail, open, words), p);
+      predict(model, endingFeatures(endings[i]!, words), p);
       scores[i] = p[1]!;
     }
   }
@@ -104,7 +118,10 @@ function countWords(endings: readonly Ending[]): (word: string) => number {
   return (word) => counts[mix(hashWord(word.toLowerCase())) & (2 ** 18 - 1)]!;
 }
 
-function endingFeatures(tail: string, open: boolean, seen: (word: string) => number): Features {
+function endingFeatures(
+  { tail, open, style }: Pick<Ending, 'tail' | 'open' | 'style'>,
+  seen: (word: string) => number,
+): Features {
   const found = new Set<number>();
   const add = (name: string) => found.add(mix(hashWord(name)) & (DIM - 1));
   const last = tail.at(-1) ?? '';
@@ -114,7 +131,9 @@ function endingFeatures(tail: string, open: boolean, seen: (word: string) => num
     .join('')
     .replace(/(.)\1+/g, '$1');
   add(`last ${kind(last)}`);
-  add(`last ${kind(last)} again`);
+  // An item of a list ends without a full stop, a sentence among sentences does not.
+  add(`last ${kind(last)} in ${style}`);
+  add(`last ${kind(last)} in ${style} again`);
   add(`sign ${last === kind(last) ? last : ''}`);
   add(`shape ${shape.slice(-3)}`);
   add(`shape ${shape.slice(-5)}`);

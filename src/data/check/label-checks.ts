@@ -97,7 +97,10 @@ function typos(sourceOf: SourceOf): Collector {
       const { rows, counts } = collected.rows();
       const meant = new Map<string, string>();
       for (const [name, count] of counts) {
-        const near = [...counts].find(([other, many]) => many >= 5 * count && many >= 5 && isTypo(name, other));
+        const near = [...counts].find(
+          ([other, many]) =>
+            many >= 5 * count && many >= 5 && count <= Math.max(3, 0.01 * rows.length) && isTypo(name, other),
+        );
         if (near !== undefined) meant.set(name, near[0]);
       }
       for (const { index, label } of rows) {
@@ -121,7 +124,7 @@ function isTypo(rare: string, frequent: string): boolean {
   const [a, b] = [folded(rare), folded(frequent)];
   if (a === b) return true;
   // Numbers differ by what they mean.
-  if (/\d/.test(a) || /\d/.test(b) || Math.min(a.length, b.length) < 3) return false;
+  if (/\d/.test(a) || /\d/.test(b) || Math.min(a.length, b.length) < 2 || b.length < 3) return false;
   if (/^(?:not?|un|in|non|dis)/.test(a) !== /^(?:not?|un|in|non|dis)/.test(b)) return false;
   return distanceWithin(a, b, b.length >= 8 ? 2 : 1);
 }

@@ -91,21 +91,33 @@ function grams(sourceOf: SourceOf, heldOut: readonly CheckRow[]): Collector {
       else if (held !== i) shared.add(hash);
     }
   }
-  const found: Placed[] = [];
+  const times = new Map<number, number>();
+  const candidates: { index: number; hashes: number[] }[] = [];
+  let rows = 0;
   return {
     add(row) {
-      const counts = new Map<number, number>();
-      for (const hash of gramsOf(comparedText(row))) {
-        const held = shared.has(hash) ? undefined : first.get(hash);
-        if (held !== undefined) counts.set(held, (counts.get(held) ?? 0) + 1);
-      }
-      const [best] = [...counts].sort((a, b) => b[1] - a[1]);
-      if (best === undefined) return;
-      const words = best[1] + GRAM - 1;
-      const message = `shares ${words} words in a row with ${placeOf(heldOut[best[0]]!)}, which is held out.`;
-      found.push({ source: sourceOf(row.index), message, score: 1 - 1 / words });
+      rows++;
+      const hashes = [...new Set(gramsOf(comparedText(row)))].filter((hash) => first.has(hash) && !shared.has(hash));
+      if (hashes.length === 0) return;
+      candidates.push({ index: row.index, hashes });
+      for (const hash of hashes) times.set(hash, (times.get(hash) ?? 0) + 1);
     },
-    finish: () => found,
+    *finish() {
+      // What many training rows say is how such rows are worded, and not taken from the one that is held out.
+      const most = Math.max(3, 0.001 * rows);
+      for (const { index, hashes } of candidates) {
+        const counts = new Map<number, number>();
+        for (const hash of hashes) {
+          const held = times.get(hash)! > most ? undefined : first.get(hash);
+          if (held !== undefined) counts.set(held, (counts.get(held) ?? 0) + 1);
+        }
+        const [best] = [...counts].sort((a, b) => b[1] - a[1]);
+        if (best === undefined) continue;
+        const words = best[1] + GRAM - 1;
+        const message = `shares ${words} words in a row with ${placeOf(heldOut[best[0]]!)}, which is held out.`;
+        yield { source: sourceOf(index), message, score: 1 - 1 / words };
+      }
+    },
   };
 }
 

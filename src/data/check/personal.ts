@@ -27,7 +27,7 @@ const PHONE =
   /(?<![\w.,:/$€£#=@+*^-]|\d ?[+*/=x<>] ?)(?:\+|\(\+?|00(?=[1-9]))?\d(?:[ .\-/]?\(?\d\)?){5,15}(?:\)?)(?:[ ,]{0,2}(?:x|ext\.?|extension) ?\d{1,6})?(?![\w@%]|[.,:]\d|[-/]\d| ?[=*+^] ?\d)/gi;
 /** Words that say that a number is one to be called. */
 const CALLED =
-  /\b(?:phone|telephone|tel|tele|mobile|cell|cellphone|fax|call|calls|called|calling|dial|ring|reach|text|txt|sms|whatsapp|contact|hotline|landline|handy|telefon|téléphone|teléfono|móvil|telefono|rufnummer|number is|numbers? (?:to|in|on|at)|my number|phone ?no)\b/i;
+  /\b(?:phone|telephone|tel|tele|mobile|cell|cellphone|fax|call|calls|called|calling|dial|ring|reach|text|txt|sms|whatsapp|contact|answering|hotline|landline|handy|telefon|téléphone|teléfono|móvil|telefono|rufnummer|number is|numbers? (?:to|in|on|at)|my number|phone ?no)\b/i;
 const NOT_CALLED =
   /\b(?:isbn|issn|order|invoice|account|acct|routing|serial|tracking|zip|postal|code|ticket|reference|ref|case|id|part|model|policy|license|licence|version|doi|pmid|omim|dates?|years?|from)\b[^.!?]{0,18}$/i;
 
@@ -114,7 +114,7 @@ function isPhone(found: string, before: string, after: string): boolean {
     return digits.length >= 8 && !/^00\d+$/.test(body) ? true : CALLED.test(before);
   if (extended && digits.length >= 9) return true;
   const called =
-    CALLED.test(before) || /^[\s,;.)-]{0,3}(?:\(?(?:cell|mobile|home|work|office|fax|phone)\b)/i.test(after);
+    CALLED.test(before) || /^[\s,;.)\\-]{0,3}(?:\(?(?:cell|mobile|home|work|office|fax|phone)\b)/i.test(after);
   if (GROUPED.some((pattern) => pattern.test(body)) && !NOT_CALLED.test(before)) return true;
   if (/^0\d{9,10}$/.test(body)) return called || !NOT_CALLED.test(before);
   if (!called || NOT_CALLED.test(before)) return false;
@@ -130,7 +130,7 @@ const NETWORKS: readonly (readonly [RegExp, readonly number[]])[] = [
   [/^3[47]/, [15]],
   [/^3(?:0[0-5]|6|8|9)/, [14, 16]],
   [/^(?:6011|64[4-9]|65|622)/, [16, 17, 18, 19]],
-  [/^35(?:2[89]|[3-8])/, [16]],
+  [/^35/, [16]],
   [/^(?:2131|1800)/, [15]],
   [/^(?:5018|502|503|506|56|57|58|6(?:304|759|76|390|7))/, [12, 13, 14, 15, 16, 17, 18, 19]],
 ];

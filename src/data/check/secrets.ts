@@ -1,3 +1,5 @@
+import type { Row } from '../row.ts';
+
 /** A passage that opens something. */
 export interface SecretSpan {
   readonly name: string;
@@ -113,4 +115,34 @@ function entropy(text: string): number {
   let bits = 0;
   for (const count of counts.values()) bits -= (count / text.length) * Math.log2(count / text.length);
   return bits;
+}
+
+/** What secret a row holds, and where, in words. */
+export function secretInRow(row: Row): string | undefined {
+  for (const { where, text } of textsOf(row)) {
+    const [secret] = findSecrets(text);
+    if (secret !== undefined) return `${where} holds ${secret.name}.`;
+  }
+  return undefined;
+}
+
+function textsOf(row: Row): readonly { readonly where: string; readonly text: string }[] {
+  switch (row.kind) {
+    case 'messages':
+      return row.messages.map(({ role, content, reasoning_content = '', tool_calls }, i) => ({
+        where: `message ${i + 1} (${role})`,
+        text: `${content}\n${reasoning_content}\n${tool_calls === undefined ? '' : JSON.stringify(tool_calls)}`,
+      }));
+    case 'prompt':
+      return [
+        { where: 'prompt', text: row.prompt },
+        { where: 'completion', text: row.completion },
+      ];
+    case 'text':
+      return [{ where: 'text', text: row.text }];
+    case 'ids':
+      return [];
+    default:
+      return row satisfies never;
+  }
 }

@@ -7,7 +7,7 @@
  */
 
 export const BINS = 128;
-export const BAND = 4;
+const BAND = 4;
 /** Share of word pairs in common from which two texts count as near-duplicates. */
 export const SIMILAR = 0.6;
 /** Texts kept for comparison in one bucket of a band: enough to tell apart what collides there. */

@@ -2,7 +2,7 @@ import { percentile } from '../../math/stats.ts';
 import type { RowSource } from '../row.ts';
 import { mix, wordsOf } from '../similar.ts';
 import { certainlyCut, cutScores, type Ending, endingOf } from './cut-off.ts';
-import { languageOf } from './language.ts';
+import { answerLanguage, languageOf } from './language.ts';
 import { createNearIndex } from './near.ts';
 import type { Check, CheckRow, Collector, Placed } from './types.ts';
 import { GROUPS, isPlaceholder, NEGATIVE, refusal } from './wording.ts';
@@ -198,8 +198,8 @@ function otherLanguages(sourceOf: SourceOf): Collector {
   const rows = new Map<string, number[]>();
   return {
     add(row) {
-      const text = row.answers ? row.answer : row.prompt === '' ? row.answer : row.prompt;
-      const language = text === '' ? undefined : languageOf(text);
+      const isAnswer = row.answers || row.prompt === '';
+      const language = isAnswer ? answerLanguage(row) : languageOf(row.prompt);
       if (language === undefined) return;
       const count = (counts.get(language) ?? 0) + 1;
       counts.set(language, count);

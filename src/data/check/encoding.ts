@@ -31,6 +31,9 @@ const LATIN_SUSPECT =
 /** Cyrillic text read as Windows-1251: every second character is one of two letters. */
 const CYRILLIC_SUSPECT =
   /(?:[РС][\u0400-\u040f\u0450-\u045f\u0490\u0491\u00a0-\u00bf\u2013-\u203a\u20ac\u2116\u2122Р-п]){4,}/g;
+/** Beside a longer run shorter ones are words too. */
+const CYRILLIC_SHORT =
+  /(?:[РС][\u0400-\u040f\u0450-\u045f\u0490\u0491\u00a0-\u00bf\u2013-\u203a\u20ac\u2116\u2122Р-п]){1,}/g;
 
 const strict = new TextDecoder('utf-8', { fatal: true });
 
@@ -40,7 +43,7 @@ export function repairMojibake(text: string): string {
   for (let pass = 0; pass < 3; pass++) {
     const next = repaired
       .replace(LATIN_SUSPECT, (run) => decodeRun(run, LATIN))
-      .replace(CYRILLIC_SUSPECT, (run) => decodeCyrillic(run));
+      .replace(hasCyrillicRun(repaired) ? CYRILLIC_SHORT : CYRILLIC_SUSPECT, (run) => decodeCyrillic(run));
     if (next === repaired) break;
     repaired = next;
   }
@@ -55,6 +58,10 @@ function decodeRun(run: string, table: ReadonlyMap<string, number>): string {
   } catch {
     return run;
   }
+}
+
+function hasCyrillicRun(text: string): boolean {
+  return (text.match(CYRILLIC_SUSPECT) ?? []).some((run) => decodeCyrillic(run) !== run);
 }
 
 function decodeCyrillic(run: string): string {

@@ -53,15 +53,14 @@ function indexWords(): Map<string, number[]> {
 }
 
 /** Characters looked at: enough to tell. */
-const LOOK = 600;
+const LOOK = 300;
 
 /** The language of a text as its two letters, or undefined where the text is too short or says too little. */
 export function languageOf(text: string): string | undefined {
   const sample = text.slice(0, LOOK);
-  const letters = sample.match(/\p{L}/gu)?.length ?? 0;
-  if (letters < 12) return undefined;
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII as a range
-  if (/[^\u0000-\u024f]/.test(sample)) {
+  if (sample.length < 12) return undefined;
+  if (/[\u0250-\uffff]/.test(sample)) {
+    const letters = Math.max(1, sample.match(/\p{L}/gu)?.length ?? 0);
     for (const [name, pattern] of SCRIPTS) {
       const share = (sample.match(pattern)?.length ?? 0) / letters;
       if (share > (name === 'ja' ? 0.1 : 0.5)) return name === 'cyrillic' ? wordLanguage(sample, ['ru', 'uk']) : name;
@@ -69,6 +68,17 @@ export function languageOf(text: string): string | undefined {
   }
   return wordLanguage(sample);
 }
+
+/** The language of a row's answer, which several checks ask for. */
+export function answerLanguage(row: { readonly answer: string }): string | undefined {
+  const known = ANSWERS.get(row);
+  if (known !== undefined) return known.language;
+  const language = languageOf(row.answer);
+  ANSWERS.set(row, { language });
+  return language;
+}
+
+const ANSWERS = new WeakMap<object, { readonly language: string | undefined }>();
 
 function wordLanguage(sample: string, among: readonly string[] = LANGUAGES): string | undefined {
   const words = sample.toLowerCase().match(/[\p{L}\p{M}']{2,}/gu) ?? [];

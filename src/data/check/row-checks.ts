@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../../errors/index.ts';
 import { CONTROL, isBlank, mojibakeAt, repairMojibake, stripControls, UNDECODED, UNUSUAL } from './encoding.ts';
-import { languageOf } from './language.ts';
+import { answerLanguage, languageOf } from './language.ts';
 import { beginningToken, residue, templateToken, writtenTurns } from './markup.ts';
 import { findPersonal, masked, type PersonalKind, type PersonalSpan } from './personal.ts';
 import { findSecrets } from './secrets.ts';
@@ -238,9 +238,10 @@ function contentChecks(): Check[] {
 const ASKS_FOR_LANGUAGE =
   /translat|übersetz|tradui|traduc|tradu[zç]|vertaal|перевед|翻译|翻譯|翻訳|번역|\b(?:in|into|to|from|auf|en|ins?|how (?:do|to|would) (?:you|i)? ?say)\b.{0,20}\b(?:english|german|french|spanish|italian|portuguese|dutch|swedish|danish|polish|turkish|czech|romanian|hungarian|finnish|russian|ukrainian|chinese|japanese|korean|arabic|hindi|latin|deutsch|englisch|französisch|anglais|français|inglés|español|inglese|italiano)\b/i;
 
-function otherLanguage({ answers, prompt, answer }: CheckRow): Found | undefined {
+function otherLanguage(row: CheckRow): Found | undefined {
+  const { answers, prompt, answer } = row;
   if (!answers || answer.length < 30 || prompt.length < 20) return undefined;
-  const given = languageOf(answer);
+  const given = answerLanguage(row);
   if (given === undefined) return undefined;
   const asked = languageOf(prompt);
   if (asked === undefined || asked === given || ASKS_FOR_LANGUAGE.test(prompt)) return undefined;

@@ -80,6 +80,7 @@ function plainLines(terminal: Terminal, label: string): Progress {
 /** Activities in words. */
 const WORDS: Readonly<Record<Activity['kind'], string>> = {
   measure: 'measuring the cost',
+  reference: 'scoring the answers before training',
   baseline: 'reporting before training',
   evaluate: 'evaluating',
   answer: 'answering held-out prompts',

@@ -7,7 +7,8 @@ import type { Domain } from './domain.ts';
 export const domain: Domain = {
   async prepareRun(request, onActivity) {
     const { prepareRun, surroundings } = await import('../train/run.ts');
-    return prepareRun(request, surroundings(), onActivity);
+    const { preferences } = await import('../align/open.ts');
+    return prepareRun(request, surroundings(), onActivity, preferences);
   },
   async *score(model, data, signal, reading) {
     yield* (await import('../evaluate/score.ts')).score(model, data, signal, reading);
@@ -20,6 +21,9 @@ export const domain: Domain = {
   },
   async openClassifier(model) {
     return (await import('../evaluate/classification.ts')).openClassifier(model);
+  },
+  async *evaluate(request, signal) {
+    yield* (await import('../evaluate/evaluation.ts')).evaluate(request, signal);
   },
   async *checkEngine(signal) {
     yield* (await import('./self-test.ts')).checkEngine(signal);

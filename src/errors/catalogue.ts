@@ -240,6 +240,16 @@ export const CATALOGUE = {
     rule: 'A preference row has a prompt and two different answers of the assistant; feedback has one, marked true or false.',
     fix: 'correct the row, or remove it.',
   },
+  DATA_PREFERENCE_ONE_KIND: {
+    exit: 2,
+    rule: 'Answers that are marked are of two kinds, good ones and bad ones.',
+    fix: 'add answers of the other kind, or learn the good ones with --method sft.',
+  },
+  DATA_PREFERENCE_SAME: {
+    exit: 2,
+    rule: 'The chosen answer differs from the rejected one.',
+    fix: 'remove the row.',
+  },
   DATA_REFUSAL: {
     exit: 2,
     rule: 'Answers do what is asked, and do not speak of themselves as a model.',
@@ -460,6 +470,12 @@ export const CATALOGUE = {
     exit: 2,
     rule: 'The device that is asked for is there and has a driver.',
     fix: 'leave --device out to use the CPU; tunesmith doctor tells what works here.',
+  },
+  // evaluation
+  EVAL_TASK: {
+    exit: 2,
+    rule: 'A task is rows of {context, choices, gold}, or of {prompt, references, metric?} with one metric that fits the references.',
+    fix: 'tunesmith eval --help shows both.',
   },
   // export
   EXPORT_DIVERGED: {

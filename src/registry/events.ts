@@ -13,6 +13,7 @@ const Event = z.discriminatedUnion('type', [
     lr: z.number(),
     tokens: z.number(),
     tokensPerSecond: z.number(),
+    metrics: z.record(z.string(), z.number()).optional(),
   }),
   z.looseObject({
     type: z.literal('eval'),
@@ -20,6 +21,7 @@ const Event = z.discriminatedUnion('type', [
     loss: z.number(),
     tokens: z.number(),
     bitsPerByte: z.number().optional(),
+    metrics: z.record(z.string(), z.number()).optional(),
   }),
   z.looseObject({
     type: z.literal('sample'),

@@ -57,7 +57,7 @@ function unionFields(name: string, variants: readonly Schema[]): ConfigField[] {
     for (const [key, leaf] of Object.entries(variant.properties ?? {})) {
       if (key === 'kind') continue;
       const known = keys.get(key) ?? { leaf, kinds: [] };
-      keys.set(key, { ...known, kinds: [...known.kinds, kindOf(variant)] });
+      keys.set(key, { leaf: joined(known.leaf, leaf), kinds: [...known.kinds, kindOf(variant)] });
     }
   }
   const kind = { type: 'string', enum: choices, default: choices[0], description: KINDS[name] ?? name };
@@ -65,4 +65,10 @@ function unionFields(name: string, variants: readonly Schema[]): ConfigField[] {
     { path: `${name}.kind`, schema: kind, kinds: [] },
     ...[...keys].map(([key, { leaf, kinds }]) => ({ path: `${name}.${key}`, schema: leaf, kinds })),
   ];
+}
+
+/** A key of several kinds has the choices of all; the schema of its kind says which it takes. */
+function joined(first: Schema, other: Schema): Schema {
+  if (first.enum === undefined || other.enum === undefined) return first;
+  return { ...first, enum: [...new Set([...first.enum, ...other.enum])] };
 }

@@ -1,3 +1,4 @@
+import { preferences } from '../align/open.ts';
 import { TunesmithError } from '../errors/index.ts';
 import type { RunConfigInput } from '../train/config.ts';
 import type { TrainEvent } from '../train/events.ts';
@@ -36,7 +37,7 @@ export async function* train(input: TrainInput, options: TrainOptions = {}): Asy
   const request = await requestOf(input, options);
   const done = request.kind === 'resume' ? doneEvent(request.run) : undefined;
   if (done !== undefined) return yield done;
-  const run = await prepareRun(request, surroundings());
+  const run = await prepareRun(request, surroundings(), undefined, preferences);
   try {
     options.onPlan?.(run.plan);
     yield* run.start(options.signal ?? new AbortController().signal);

@@ -129,11 +129,84 @@ export const PretrainMethod = z.strictObject({
 /** See {@link PretrainMethod}. */
 export type PretrainMethod = z.infer<typeof PretrainMethod>;
 
+const beta = z.number().positive().default(0.1).describe('how hard answers are pulled apart; simpo: 2');
+const labelSmoothing = z
+  .number()
+  .min(0)
+  .lt(0.5)
+  .optional()
+  .describe('share of pairs taken to be ranked the wrong way round (default: 0; exo_pair: 0.001)');
+
+/** Direct preference optimisation: one answer over another, against the model as the run starts. */
+export const DpoMethod = z.strictObject({
+  kind: z.literal('dpo'),
+  loss: z
+    .enum([
+      ...(['sigmoid', 'hinge', 'ipo', 'robust', 'exo_pair', 'nca_pair', 'sppo_hard'] as const),
+      ...(['apo_zero', 'apo_down', 'sigmoid_norm'] as const),
+    ])
+    .default('sigmoid')
+    .describe('loss of a preference; kto: kto or apo_zero_unpaired; cpo: sigmoid, hinge or ipo'),
+  beta,
+  labelSmoothing,
+  rpoAlpha: z
+    .number()
+    .positive()
+    .optional()
+    .describe('weight of the loss of the chosen answers themselves, per token (default: none)'),
+});
+/** See {@link DpoMethod}. */
+export type DpoMethod = z.infer<typeof DpoMethod>;
+
+/** Answers that are marked good or bad, each by itself. */
+export const KtoMethod = z.strictObject({
+  kind: z.literal('kto'),
+  loss: z.enum(['kto', 'apo_zero_unpaired']).default('kto'),
+  beta,
+});
+/** See {@link KtoMethod}. */
+export type KtoMethod = z.infer<typeof KtoMethod>;
+
+/** Odds ratio preference optimisation: chosen answers are learned, and preferred, in one go and without a reference. */
+export const OrpoMethod = z.strictObject({ kind: z.literal('orpo'), beta });
+/** See {@link OrpoMethod}. */
+export type OrpoMethod = z.infer<typeof OrpoMethod>;
+
+const cpoAlpha = (preset: number) =>
+  z.number().min(0).default(preset).describe('weight of the loss of the chosen answers, per token; simpo: 0');
+
+/** Contrastive preference optimisation: DPO without a reference, and the loss of the chosen answers. */
+export const CpoMethod = z.strictObject({
+  kind: z.literal('cpo'),
+  loss: z.enum(['sigmoid', 'hinge', 'ipo']).default('sigmoid'),
+  beta,
+  labelSmoothing,
+  cpoAlpha: cpoAlpha(1),
+});
+/** See {@link CpoMethod}. */
+export type CpoMethod = z.infer<typeof CpoMethod>;
+
+/** Simple preference optimisation: log-probabilities per token, a target margin, no reference. */
+export const SimpoMethod = z.strictObject({
+  kind: z.literal('simpo'),
+  beta: beta.unwrap().default(2),
+  gamma: z.number().min(0).default(0.5).describe('margin that the chosen answer shall have'),
+  labelSmoothing,
+  cpoAlpha: cpoAlpha(0),
+});
+/** See {@link SimpoMethod}. */
+export type SimpoMethod = z.infer<typeof SimpoMethod>;
+
 /** The objective. */
 export const Method = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('sft') }),
   ClassifyMethod,
   PretrainMethod,
+  DpoMethod,
+  KtoMethod,
+  OrpoMethod,
+  CpoMethod,
+  SimpoMethod,
 ]);
 export type Method = z.infer<typeof Method>;
 

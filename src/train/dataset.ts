@@ -20,6 +20,7 @@ import type { ModelConfig } from '../model/config.ts';
 import { type Role, specialTexts, templateSystemPrompt } from '../text/index.ts';
 import { type Classes, classRenderer, findClasses, keepLabelsTrained } from './classify/classes.ts';
 import type { DataConfig, Method } from './config.ts';
+import type { Aligned } from './objective.ts';
 import type { Pretraining } from './pretrain/pretraining.ts';
 import { rowRenderer, type TextSetup } from './rows.ts';
 
@@ -36,6 +37,8 @@ export interface Dataset {
   readonly warnings: readonly { readonly code: string; readonly message: string }[];
   /** How documents lie in blocks, where they are pre-trained on. */
   readonly pretraining?: Pretraining | undefined;
+  /** What preferences are trained with; the examples of a row follow one another, in all parts. */
+  readonly aligned?: Aligned | undefined;
 }
 
 /** What a data set is read with. */

@@ -6,7 +6,7 @@ export type TrainEvent =
       readonly type: 'step';
       /** Counts from 1. */
       readonly step: number;
-      /** Mean over the step's supervised tokens before the update, nats. */
+      /** Before the update: mean over the step's supervised tokens, nats; of preferences over its rows. */
       readonly loss: number;
       /** Global norm before clipping. */
       readonly gradNorm: number;
@@ -15,6 +15,8 @@ export type TrainEvent =
       readonly tokens: number;
       /** All non-padding tokens over the wall time of the whole step. */
       readonly tokensPerSecond: number;
+      /** Of preferences, under TRL's names: `rewards/chosen`, `logps/rejected`, ... */
+      readonly metrics?: Readonly<Record<string, number>> | undefined;
     }
   | {
       readonly type: 'eval';
@@ -23,6 +25,8 @@ export type TrainEvent =
       readonly tokens: number;
       /** Of documents: the summed loss in bits, by the bytes of the text. */
       readonly bitsPerByte?: number | undefined;
+      /** As those of a step. */
+      readonly metrics?: Readonly<Record<string, number>> | undefined;
     }
   /** The answer of the model in training to one of three fixed held-out prompts. */
   | {

@@ -36,7 +36,8 @@ import { type RunContext, START } from './context.ts';
 import { meanLoss } from './evaluate-loss.ts';
 import type { TrainEvent } from './events.ts';
 import { type Evaluated, type LoopEnd, type LoopHooks, trainLoop } from './loop.ts';
-import { bitsPerByte, stepExamples, trainedExamples } from './pretrain/pretraining.ts';
+import type { AlignedSession } from './objective.ts';
+import { bitsPerByte, rowExamples, stepExamples, trainedExamples } from './pretrain/pretraining.ts';
 import { holdRun } from './run-lock.ts';
 import { answerSamples, samplePrompts } from './samples.ts';
 import { initialState, type OptimizerState } from './step.ts';
@@ -84,7 +85,9 @@ async function* runFrom(run: RunContext, signal: AbortSignal): AsyncGenerator<Tr
   for (const name of ['best', 'last']) recoverFolder(join(run.path, name));
   const state = initialState(run.net, run.frozen.loop.optimizer);
   const checkpoint = run.isResumed ? newestCheckpoint(run.path) : undefined;
-  const progress = checkpoint === undefined ? await firstProgress(run, signal) : restored(run, state, checkpoint);
+  const session = await run.dataset.aligned?.begin(run, state, signal);
+  const progress =
+    checkpoint === undefined ? await firstProgress(run, session, signal) : restored(run, state, checkpoint);
   const log = openAppender(join(run.path, 'events.jsonl'), progress.eventBytes);
   const board = run.frozen.config.output.log === 'tensorboard' ? openBoard(run, progress.step) : undefined;
   try {
@@ -92,12 +95,12 @@ async function* runFrom(run: RunContext, signal: AbortSignal): AsyncGenerator<Tr
     const warnings = [...(checkpoint === undefined ? run.dataset.warnings : []), ...run.warnings];
     if (checkpoint !== undefined) yield record.write({ type: 'checkpoint', step: progress.step, path: checkpoint });
     yield* warnings.map((warning) => record.write({ type: 'warning', ...warning }));
-    const hooks = createHooks(run, state, progress, record);
+    const hooks = createHooks({ run, session, state, first: progress, record });
     const examples = trainedExamples(run.dataset).map(({ example }) => example);
     const loop = trainLoop(run.net, state, examples, run.frozen.loop, hooks, progress, signal);
     let next = await loop.next();
     for (; !next.done; next = await loop.next()) yield record.write(next.value);
-    if (next.value.kind === 'done') yield* finish(run, next.value, progress, record, signal);
+    if (next.value.kind === 'done') yield* finish(run, session, next.value, progress, record, signal);
   } finally {
     log.close();
     board?.close();
@@ -120,8 +123,10 @@ function drawCurves(board: TensorboardWriter, event: TrainEvent): void {
   if (event.type === 'eval') {
     board.scalar('eval/loss', event.step, event.loss);
     if (event.bitsPerByte !== undefined) board.scalar('eval/bits_per_byte', event.step, event.bitsPerByte);
+    for (const [name, value] of Object.entries(event.metrics ?? {})) board.scalar(`eval/${name}`, event.step, value);
   }
   if (event.type !== 'step') return;
+  for (const [name, value] of Object.entries(event.metrics ?? {})) board.scalar(`train/${name}`, event.step, value);
   board.scalar('train/loss', event.step, event.loss);
   board.scalar('train/grad_norm', event.step, event.gradNorm);
   board.scalar('train/learning_rate', event.step, event.lr);
@@ -149,7 +154,12 @@ function createRecorder(log: Appender, bytes: number, board: TensorboardWriter |
 async function writeRunFolder(run: RunContext): Promise<() => void> {
   const { path, frozen, facts, origins, dataset } = run;
   const { train, select, report } = dataset;
-  const counts = { train: train.length, select: select.length, report: report.length };
+  const together = dataset.aligned?.together ?? 1;
+  const counts = {
+    train: train.length / together,
+    select: select.length / together,
+    report: report.length / together,
+  };
   // A run goes on from any working directory.
   const files = dataset.files.map((file) => ({ ...file, path: resolve(file.path) }));
   const data = { files, counts, splitSeed: frozen.config.train.seed };
@@ -183,9 +193,13 @@ async function writeStart(run: RunContext, folder: string): Promise<void> {
 }
 
 /** A run begins with the base model's loss on the reporting rows. What classifies has no such base: its head is new. */
-async function firstProgress(run: RunContext, signal: AbortSignal): Promise<Progress> {
-  const report = run.dataset.classes === undefined ? run.dataset.report.map(({ example }) => example) : [];
-  const base = report.length === 0 ? undefined : await meanLoss(run.net, report, signal, { ...run, kind: 'baseline' });
+async function firstProgress(
+  run: RunContext,
+  session: AlignedSession | undefined,
+  signal: AbortSignal,
+): Promise<Progress> {
+  const hasBase = run.dataset.classes === undefined && run.dataset.report.length > 0;
+  const base = hasBase ? await reportLoss(run, session, 'baseline', signal) : undefined;
   return {
     step: 0,
     eventBytes: 0,
@@ -196,22 +210,49 @@ async function firstProgress(run: RunContext, signal: AbortSignal): Promise<Prog
   };
 }
 
+async function reportLoss(
+  run: RunContext,
+  session: AlignedSession | undefined,
+  kind: 'baseline' | 'report',
+  signal: AbortSignal,
+): Promise<{ readonly loss: number; readonly tokens: number }> {
+  if (session === undefined) {
+    const examples = run.dataset.report.map(({ example }) => example);
+    return meanLoss(run.net, examples, signal, { ...run, kind });
+  }
+  const { loss, tokens } = await session.evaluate('report', kind, signal);
+  return { loss, tokens };
+}
+
 function restored(run: RunContext, state: OptimizerState, checkpoint: string): Progress {
   restoreCheckpoint(checkpoint, run.net, state);
   return readProgress(checkpoint);
 }
 
-function createHooks(run: RunContext, state: OptimizerState, first: Progress, record: Recorder): LoopHooks {
+/** What the hooks of a run are made of. */
+interface Begun {
+  readonly run: RunContext;
+  readonly session: AlignedSession | undefined;
+  readonly state: OptimizerState;
+  readonly first: Progress;
+  readonly record: Recorder;
+}
+
+function createHooks({ run, session, state, first, record }: Begun): LoopHooks {
   const { net, dataset, path, frozen } = run;
   const select = dataset.select.map(({ example }) => example);
   const trained = trainedExamples(dataset);
-  const asked = dataset.classes === undefined ? dataset.select.map(({ row }) => row) : [];
-  const prompts = samplePrompts(asked, run.text);
+  const asked = dataset.classes === undefined ? rowExamples({ train: dataset.select, aligned: dataset.aligned }) : [];
+  const prompts = samplePrompts(
+    asked.map(([first]) => first!.row),
+    run.text,
+  );
   const write = (folder: string, tensors: readonly TensorToWrite<'F32'>[]) => writeTuned(run, folder, tensors);
   const keepAs = async (name: 'best' | 'last', tensors: readonly TensorToWrite<'F32'>[]) =>
     writeFolderAtomic(join(path, name), (folder) => write(folder, tensors));
   return {
-    evaluate: select.length === 0 ? undefined : (signal) => evaluate(run, select, signal),
+    evaluate: select.length === 0 ? undefined : (signal) => evaluate(run, session, select, signal),
+    takeStep: session?.takeStep,
     stepExamples: stepExamples(dataset, frozen.loop.order),
     sample: (signal) => answerSamples(run, prompts, signal),
     saveBest: async () => keepAs('best', await readTrained(net)),
@@ -231,7 +272,13 @@ function createHooks(run: RunContext, state: OptimizerState, first: Progress, re
 }
 
 /** The loss on the selecting rows, and of documents that by their bytes. */
-async function evaluate(run: RunContext, select: readonly Example[], signal: AbortSignal): Promise<Evaluated> {
+async function evaluate(
+  run: RunContext,
+  session: AlignedSession | undefined,
+  select: readonly Example[],
+  signal: AbortSignal,
+): Promise<Evaluated> {
+  if (session !== undefined) return session.evaluate('select', 'evaluate', signal);
   const result = await meanLoss(run.net, select, signal, { ...run, kind: 'evaluate' });
   const bytes = run.dataset.pretraining?.bytes.select;
   return bytes === undefined ? result : { ...result, bitsPerByte: bitsPerByte(result, bytes) };
@@ -269,6 +316,7 @@ function withFrozen({ source, net }: RunContext, trained: readonly TensorToWrite
 
 async function* finish(
   run: RunContext,
+  session: AlignedSession | undefined,
   { steps }: Extract<LoopEnd, { kind: 'done' }>,
   { reportBase }: Progress,
   record: Recorder,
@@ -279,10 +327,9 @@ async function* finish(
     const tensors = await readTrained(run.net);
     await writeFolderAtomic(best, (folder) => writeTuned(run, folder, tensors));
   }
-  const report = run.dataset.report.map(({ example }) => example);
-  if (report.length > 0 && reportBase !== undefined) {
+  if (run.dataset.report.length > 0 && reportBase !== undefined) {
     loadTrained(best, run.net);
-    const tuned = await meanLoss(run.net, report, signal, { ...run, kind: 'report' });
+    const tuned = await reportLoss(run, session, 'report', signal);
     const bytes = run.dataset.pretraining?.bytes.report;
     const bits =
       bytes === undefined ? undefined : { before: bitsPerByte(reportBase, bytes), after: bitsPerByte(tuned, bytes) };

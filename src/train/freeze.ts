@@ -5,6 +5,7 @@ import { methodOf } from '../model/adapters/index.ts';
 import type { ModelConfig } from '../model/config.ts';
 import type { RunConfig, TrainConfig } from './config.ts';
 import type { LoopOptions } from './loop.ts';
+import { isAligned, rowsTogether } from './objective.ts';
 import { CONSTANTS, constantsOf, type OptimizerOptions, RATES, takes } from './optimisers/index.ts';
 
 /** A value that was chosen automatically, and why. */
@@ -20,6 +21,9 @@ export interface Frozen {
 /** Evaluations and checkpoints of a run where the user sets neither. */
 const TIMES_A_RUN = 10;
 
+/** Preferences tell a model that can answer already how to: a tenth of the rate at which it learns to answer. */
+const ALIGNED_RATE = 0.1;
+
 /** Share of the steps in which the rate of wsd falls, where the user sets none. */
 const DECAY = 0.2;
 
@@ -32,12 +36,12 @@ export function freeze(config: RunConfig, model: ModelConfig, rows: number, targ
     automatic[key] = { value, why };
     return value;
   };
-  const { train, output, weights } = config;
+  const { train, output, weights, method } = config;
   const factors = [
     [train.optimizer, RATES[train.optimizer]],
     [weights.kind, weights.kind === 'full' ? 1 : methodOf(weights).rate],
+    [method.kind, isAligned(method) ? ALIGNED_RATE : 1],
   ] as const;
-  const { method } = config;
   const isPretrained = method.kind === 'pretrain';
   // Weights that were just made have nothing to lose.
   const isCareful = weights.kind === 'full' && !(method.kind === 'pretrain' && method.fromScratch !== undefined);
@@ -79,7 +83,7 @@ export function freeze(config: RunConfig, model: ModelConfig, rows: number, targ
       schedule: { kind: train.schedule, peak: lr, warmupSteps, decaySteps, floor: minLr },
       optimizer: optimizerOptions(train),
       clip,
-      microBatch: { pack, microBatch, targetTokens },
+      microBatch: { pack, microBatch, targetTokens, together: rowsTogether(method) },
       evalEvery,
       saveEvery,
       patience,

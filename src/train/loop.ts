@@ -5,8 +5,9 @@ import type { Example } from '../text/example.ts';
 import type { Progress } from './checkpoint.ts';
 import type { TrainEvent } from './events.ts';
 import type { Network } from './network.ts';
+import type { AlignedSession, AlignedStep } from './objective.ts';
 import type { OptimizerOptions } from './optimisers/index.ts';
-import { type OptimizerState, trainStep } from './step.ts';
+import { type OptimizerState, type StepOptions, trainStep } from './step.ts';
 
 /** What the loop is told; all of it is frozen in the run's config.json. */
 export interface LoopOptions {
@@ -19,6 +20,8 @@ export interface LoopOptions {
     readonly pack: boolean;
     readonly microBatch?: number | undefined;
     readonly targetTokens: number;
+    /** Examples of one row, which share a micro-batch. */
+    readonly together?: number;
   };
   readonly evalEvery: number;
   readonly saveEvery: number;
@@ -43,6 +46,8 @@ export interface LoopHooks {
   readonly save: (progress: LoopProgress) => Promise<string>;
   /** The examples of a step, whose batch has these rows; if not given, each row is one example. */
   readonly stepExamples?: ((step: number, rows: readonly number[]) => readonly number[]) | undefined;
+  /** Takes a step on the rows of its batch where the loss is not that of the examples' tokens. */
+  readonly takeStep?: AlignedSession['takeStep'] | undefined;
   /** Where an example came from, for messages. */
   readonly describeRow: (index: number) => string;
   /** Milliseconds. */
@@ -83,7 +88,7 @@ export async function* trainLoop(
     if (isOver()) return { kind: 'done', steps: state.step };
     if (signal.aborted) return yield* interrupted(state, hooks);
     state.step++;
-    yield await oneStep(net, optimizer, examples, rows.next().value.rows, options, hooks, state.step);
+    yield* oneStep(net, optimizer, examples, rows.next().value.rows, options, hooks, state.step);
     const isDue = state.step % options.evalEvery === 0 || state.step === options.totalSteps;
     state.pendingEval = isDue && hooks.evaluate !== undefined;
     if (signal.aborted) return yield* interrupted(state, hooks);
@@ -94,7 +99,7 @@ function stopsEarly(state: LoopState, { patience }: LoopOptions): boolean {
   return patience !== undefined && !state.pendingEval && state.sinceBest >= patience;
 }
 
-async function oneStep(
+async function* oneStep(
   net: Network,
   optimizer: OptimizerState,
   examples: readonly Example[],
@@ -102,27 +107,39 @@ async function oneStep(
   options: LoopOptions,
   hooks: LoopHooks,
   step: number,
-): Promise<TrainEvent> {
+): AsyncGenerator<TrainEvent> {
   const start = hooks.now();
   const computed = hooks.stepExamples?.(step, rows) ?? rows;
-  const batches = microBatches(
-    computed.map((index) => examples[index]!),
-    options.microBatch,
-  );
   const { kind, ...course } = options.schedule;
   const lr = learningRate(kind, { ...course, totalSteps: options.totalSteps, step });
   const describeRows = () => [...new Set(computed.map(hooks.describeRow))].join(', ');
-  const result = await trainStep(net, optimizer, batches, {
-    optimizer: options.optimizer,
-    clip: options.clip,
-    step,
-    lr,
-    describeRows,
-  });
+  const told = { optimizer: options.optimizer, clip: options.clip, step, lr, describeRows };
+  const plain = () =>
+    tokenStep(
+      net,
+      optimizer,
+      microBatches(
+        computed.map((index) => examples[index]!),
+        options.microBatch,
+      ),
+      told,
+    );
+  const { realTokens, warnings, ...result } = await (hooks.takeStep?.(rows, told) ?? plain());
   await net.engine.sync();
   const seconds = (hooks.now() - start) / 1000;
-  const realTokens = batches.reduce((n, batch) => n + batch.realTokens, 0);
-  return { type: 'step', step, ...result, lr, tokensPerSecond: Math.round((realTokens / seconds) * 10) / 10 };
+  yield { type: 'step', step, ...result, lr, tokensPerSecond: Math.round((realTokens / seconds) * 10) / 10 };
+  for (const warning of warnings) yield { type: 'warning', ...warning };
+}
+
+/** A step whose loss is the mean over its tokens. */
+async function tokenStep(
+  net: Network,
+  optimizer: OptimizerState,
+  batches: readonly MicroBatch[],
+  options: StepOptions,
+): Promise<AlignedStep> {
+  const result = await trainStep(net, optimizer, batches, options);
+  return { ...result, realTokens: batches.reduce((n, batch) => n + batch.realTokens, 0), warnings: [] };
 }
 
 /** The micro-batches of a step's rows. */

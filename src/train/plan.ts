@@ -81,7 +81,7 @@ export async function makePlan(net: Network, options: PlanOptions): Promise<Trai
   return {
     method: frozen.config.method.kind,
     rows: batchRows(dataset),
-    validRows: dataset.select.length + dataset.report.length,
+    validRows: (dataset.select.length + dataset.report.length) / (dataset.aligned?.together ?? 1),
     ...replayOf(dataset, loop),
     tokens: tokensOf(dataset.train),
     supervisedTokens: examples.reduce((n, e) => n + supervisedTokens(e), 0),

@@ -27,6 +27,7 @@ import { executeRun } from './execute.ts';
 import { type Frozen, freeze, requireEffective, requireTaken } from './freeze.ts';
 import { budgetOf, chooseMemory, longestTrainable } from './memory.ts';
 import { createNetwork } from './network.ts';
+import { type Objectives, requireAlignedOptions } from './objective.ts';
 import { makePlan, requireDisk, type TrainPlan } from './plan.ts';
 import { openPretraining } from './pretrain/blocks.ts';
 import { openDocuments } from './pretrain/documents.ts';
@@ -95,10 +96,11 @@ export async function prepareRun(
   request: RunRequest,
   around: Surroundings,
   onActivity: OnActivity = () => {},
+  objectives: Objectives = () => undefined,
 ): Promise<PreparedRun> {
   const release = request.kind === 'resume' ? holdRun(request.run) : undefined;
   try {
-    const { close, ...run } = await prepare(request, around, release, onActivity);
+    const { close, ...run } = await prepare(request, around, release, { onActivity, objectives });
     return { ...run, close: () => close().finally(release) };
   } catch (error) {
     release?.();
@@ -110,11 +112,11 @@ async function prepare(
   request: RunRequest,
   around: Surroundings,
   release: (() => void) | undefined,
-  onActivity: OnActivity,
+  { onActivity, objectives }: { readonly onActivity: OnActivity; readonly objectives: Objectives },
 ): Promise<PreparedRun> {
   const old = request.kind === 'resume' ? readFrozen(request.run) : undefined;
   const config = request.kind === 'start' ? request.config : old!.config;
-  const inputs = await openInputs(request, config, old, around);
+  const inputs = await openInputs(request, config, old, around, objectives);
   const { source, spec, peft, dataset, frozen, memory, text, clock, path, sha256 } = inputs;
   const { seed } = config.train;
   const threads = old?.facts.threads ?? config.compute.threads ?? around.cores;
@@ -164,7 +166,13 @@ type FrozenRun = ReturnType<typeof readFrozen>;
 type Inputs = Awaited<ReturnType<typeof openInputs>>;
 
 /** Everything that a run reads, checked, before an engine is started. */
-async function openInputs(request: RunRequest, given: RunConfig, old: FrozenRun | undefined, around: Surroundings) {
+async function openInputs(
+  request: RunRequest,
+  given: RunConfig,
+  old: FrozenRun | undefined,
+  around: Surroundings,
+  objectives: Objectives,
+) {
   if (given.compute.device === 'webgpu') {
     throw new TunesmithError('CLI_OPTION_VALUE', {
       message: '--device webgpu does not train yet.',
@@ -174,6 +182,7 @@ async function openInputs(request: RunRequest, given: RunConfig, old: FrozenRun 
   if (request.kind === 'start') requireTaken(given);
   if (request.kind === 'start') requireClassifierOptions(given, request.origins);
   if (request.kind === 'start') requirePretrainOptions(given, request.origins);
+  if (request.kind === 'start') requireAlignedOptions(given, request.origins);
   const path = request.kind === 'resume' ? request.run : runPath(given, request.base.path, around.now());
   const { seed } = given.train;
   const documents = given.method.kind === 'pretrain' ? await openDocuments(normalisedData(given), seed) : undefined;
@@ -207,9 +216,10 @@ async function openInputs(request: RunRequest, given: RunConfig, old: FrozenRun 
   const longest = pinned.maxLength ?? longestTrainable(trainee, around.memoryBytes);
   const { method } = config;
   const reading = { data: pinned, text, model: source.config, longest, seed };
+  const open = objectives(method)?.open ?? openDataset;
   const dataset =
     documents === undefined || method.kind !== 'pretrain'
-      ? await openDataset({ ...reading, method: method.kind })
+      ? await open({ ...reading, method: method.kind })
       : await openPretraining(documents, { ...reading, method });
   if (peft?.score !== undefined) requireSameLabels(adapterFolder(request, config)!, dataset.classes);
   if (request.kind === 'resume') requireSameData(request.run, dataset);

@@ -52,6 +52,7 @@ export interface StepResult {
   /** Before clipping. */
   readonly gradNorm: number;
   readonly tokens: number;
+  readonly metrics?: Readonly<Record<string, number>>;
 }
 
 /**
@@ -70,12 +71,29 @@ export async function trainStep(
   for (const batch of batches) sums = reduce(net, sums, microStep(net, batch, options.step));
   if (sums === undefined) throw new Error('internal: a step without micro-batches');
   const { loss, tokens } = await meanOfStep(sums);
+  const gradNorm = await clippedUpdate(net, state, sums, loss, options);
+  return { loss, gradNorm, tokens };
+}
+
+/**
+ * The end of a step: clipping and the update.
+ *
+ * @returns the norm of the gradient of the mean loss before clipping
+ * @throws TRAIN_NOT_FINITE before anything is updated
+ */
+export async function clippedUpdate(
+  net: Network,
+  state: OptimizerState,
+  sums: StepSums,
+  loss: number,
+  options: StepOptions,
+): Promise<number> {
   const gradNorm = await gradientNorm(net, sums);
   requireFinite(loss, gradNorm, options);
   // torch.nn.utils.clip_grad_norm_ divides by norm + 1e-6.
   const clipping = options.clip === 0 ? 1 : Math.min(1, options.clip / (gradNorm + 1e-6));
-  applyUpdate(net, state, sums, { ...options, gradScale: clipping / tokens });
-  return { loss, gradNorm, tokens };
+  applyUpdate(net, state, sums, { ...options, gradScale: clipping / sums.tokens });
+  return gradNorm;
 }
 
 /** What a step's micro-batches add up to. Nothing is divided yet. */

@@ -21,7 +21,7 @@ export interface Replay {
   readonly ratio: number;
 }
 
-type Trained = Pick<Dataset, 'train' | 'pretraining'>;
+type Trained = Pick<Dataset, 'train' | 'pretraining' | 'aligned'>;
 
 /** Everything that trains: the examples of the rows, and behind them those that are replayed. */
 export function trainedExamples({ train, pretraining }: Trained): readonly PreparedExample[] {
@@ -29,14 +29,19 @@ export function trainedExamples({ train, pretraining }: Trained): readonly Prepa
   return replay === undefined ? train : [...train, ...replay.examples];
 }
 
-/** Rows of an epoch as batches count them: examples, in pre-training blocks. */
-export function batchRows({ train, pretraining }: Trained): number {
-  return pretraining?.blocks.length ?? train.length;
+/** Rows of an epoch as batches count them: examples, in pre-training blocks, of preferences pairs. */
+export function batchRows({ train, pretraining, aligned }: Trained): number {
+  return pretraining?.blocks.length ?? train.length / (aligned?.together ?? 1);
 }
 
 /** The examples of each row that {@link batchRows} counts. */
-export function rowExamples({ train, pretraining }: Trained): readonly (readonly PreparedExample[])[] {
-  if (pretraining === undefined) return train.map((example) => [example]);
+export function rowExamples({ train, pretraining, aligned }: Trained): readonly (readonly PreparedExample[])[] {
+  if (pretraining === undefined) {
+    const together = aligned?.together ?? 1;
+    return Array.from({ length: train.length / together }, (_, row) =>
+      train.slice(row * together, (row + 1) * together),
+    );
+  }
   return pretraining.blocks.map((block) => block.map((piece) => train[piece]!));
 }
 
@@ -52,10 +57,12 @@ export function replayedPerStep(batch: number, { ratio }: Pick<Replay, 'ratio'>)
  * @param step counts from 1
  */
 export function stepExamples(
-  { train, pretraining }: Trained,
+  { train, pretraining, aligned }: Trained,
   { batch, seed }: { readonly batch: number; readonly seed: number },
 ): (step: number, rows: readonly number[]) => readonly number[] {
-  if (pretraining === undefined) return (_, rows) => rows;
+  if (pretraining === undefined) {
+    return aligned?.together === 2 ? (_, rows) => rows.flatMap((row) => [2 * row, 2 * row + 1]) : (_, rows) => rows;
+  }
   const { blocks, replay } = pretraining;
   const own = (rows: readonly number[]) => rows.flatMap((row) => blocks[row]!);
   if (replay === undefined) return (_, rows) => own(rows);

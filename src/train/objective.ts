@@ -1,0 +1,88 @@
+import { TunesmithError } from '../errors/index.ts';
+import type { Method, RunConfig } from './config.ts';
+import type { RunContext } from './context.ts';
+import type { Dataset, DatasetOptions } from './dataset.ts';
+import type { Evaluated } from './loop.ts';
+import type { OptimizerState, StepOptions, StepResult } from './step.ts';
+
+/** What a run does whose loss is not that of its tokens. It is handed in: such objectives stand further right than the loop. */
+export interface Objective {
+  /** Reads, checks, splits and renders everything that the run trains and evaluates on. */
+  readonly open: (options: DatasetOptions) => Promise<Dataset>;
+}
+
+/** The objective of a method; undefined for those that learn tokens or labels. */
+export type Objectives = (method: Method) => Objective | undefined;
+
+/** What an objective knows of its data beyond the examples. */
+export interface Aligned {
+  /** Examples of one row, which follow one another: 2 for pairs of answers. */
+  readonly together: 1 | 2;
+  /** Before the first step, and again when a run is resumed. */
+  readonly begin: (run: RunContext, state: OptimizerState, signal: AbortSignal) => Promise<AlignedSession>;
+}
+
+/** A step as an objective takes it. */
+export type AlignedStep = StepResult & {
+  readonly realTokens: number;
+  readonly warnings: readonly { readonly code: string; readonly message: string }[];
+};
+
+/** An objective at work in a run. */
+export interface AlignedSession {
+  /** @param rows of the batch, by number; see {@link Aligned.together} */
+  readonly takeStep: (rows: readonly number[], options: StepOptions) => Promise<AlignedStep>;
+  /** Loss and metrics on rows that are held out. */
+  readonly evaluate: (
+    part: 'select' | 'report',
+    kind: 'baseline' | 'evaluate' | 'report',
+    signal: AbortSignal,
+  ) => Promise<Evaluated>;
+}
+
+/** Whether a method learns from answers that are ranked or marked. */
+export function isAligned({ kind }: Pick<Method, 'kind'>): boolean {
+  return kind !== 'sft' && kind !== 'classify' && kind !== 'pretrain';
+}
+
+/** Examples of one row of a method. */
+export function rowsTogether({ kind }: Pick<Method, 'kind'>): 1 | 2 {
+  return kind === 'dpo' || kind === 'orpo' || kind === 'cpo' || kind === 'simpo' ? 2 : 1;
+}
+
+/** Options that have no effect on preferences, and why. */
+const WITHOUT_EFFECT: Readonly<Record<string, readonly [flag: string, why: string]>> = {
+  'data.trainOn': ['--train-on', 'the last answer of a row is what is preferred'],
+  'data.shape': ['--shape', 'the columns of a preference say what it is'],
+  'train.routerLoss': ['--router-loss', 'it goes with losses per token'],
+};
+
+/**
+ * Refuses options that preferences would ignore, and smoothing for a loss that has none.
+ *
+ * @param origins where each value comes from, by dotted path
+ * @throws CLI_OPTION_CONFLICT
+ */
+export function requireAlignedOptions({ method, data }: RunConfig, origins: Readonly<Record<string, string>>): void {
+  if (!isAligned(method)) return;
+  const isGiven = (path: string) => {
+    const origin = origins[path] ?? 'default';
+    // A run that another starts from brings every value that it was told.
+    return origin !== 'default' && !origin.startsWith('run ');
+  };
+  const conflict = (message: string, fix: string) => new TunesmithError('CLI_OPTION_CONFLICT', { message, fix });
+  for (const [path, [flag, why]] of Object.entries(WITHOUT_EFFECT)) {
+    if (isGiven(path)) throw conflict(`${flag} has no effect on --method ${method.kind}: ${why}.`, `leave ${flag} out`);
+  }
+  if (typeof data !== 'string' && data.onLong === 'trim-context' && isGiven('data.onLong')) {
+    const message = '--on-long trim-context has no place among preferences: both answers need the same context.';
+    throw conflict(message, '--on-long drop, or a larger --max-length');
+  }
+  if (!('labelSmoothing' in method) || method.labelSmoothing === undefined || method.kind === 'simpo') return;
+  if (SMOOTHED.includes(method.loss)) return;
+  const message = `--label-smoothing has no effect on --loss ${method.loss}, only on ${SMOOTHED.join(', ')}.`;
+  throw conflict(message, 'leave --label-smoothing out');
+}
+
+/** Losses that take some pairs to be ranked the wrong way round. */
+const SMOOTHED: readonly string[] = ['sigmoid', 'robust', 'exo_pair'];

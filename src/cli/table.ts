@@ -44,6 +44,11 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     group: 'main',
     load: async () => (await import('./commands/export.ts')).exportCommand,
   },
+  data: {
+    summary: 'look at data files: figures, what is wrong, rows as a model sees them',
+    group: 'data',
+    load: async () => (await import('./commands/data/overview.ts')).overview,
+  },
   'data check': {
     summary: 'find what is wrong in data',
     group: 'data',
@@ -53,6 +58,26 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     summary: 'mend data into a new file, with a log that can be undone',
     group: 'data',
     load: async () => (await import('./commands/data/fix.ts')).fix,
+  },
+  'data split': {
+    summary: 'divide data into training, validation and test rows without leaks',
+    group: 'data',
+    load: async () => (await import('./commands/data/split.ts')).split,
+  },
+  'data mix': {
+    summary: 'mix data sets by weights, temperature or epochs',
+    group: 'data',
+    load: async () => (await import('./commands/data/mix.ts')).mix,
+  },
+  'data stats': {
+    summary: 'lengths, turns, languages, labels, share of trained tokens',
+    group: 'data',
+    load: async () => (await import('./commands/data/stats.ts')).stats,
+  },
+  'data xray': {
+    summary: 'rows as a model sees them, every token by what it is',
+    group: 'data',
+    load: async () => (await import('./commands/data/xray.ts')).xray,
   },
   'data convert': {
     summary: 'write data in another format, or join messages to conversations',

@@ -29,6 +29,7 @@ export {
 export { type ColumnMap, isKnownColumn, readPairs } from './columns.ts';
 export { type FileFormat, type ReadEvents, type ReadOptions, type ReadRow, readRows } from './convert.ts';
 export { type Content, FORMAT_NAMES, FORMATS, type Format } from './formats/content.ts';
+export { contentRow } from './formats/content-row.ts';
 export { type Written, writeContent } from './formats/write-content.ts';
 export { type JoinCounts, type Joined, type JoinOptions, joinMessages } from './join.ts';
 export { countLabels } from './labels.ts';
@@ -41,12 +42,15 @@ export {
   type Render,
 } from './length.ts';
 export { type LoadedFile, type LoadedRows, type LoadOptions, loadRows, rowKey } from './load.ts';
+export { type MixPlan, mixCounts, mixOrder, mixTimes } from './mix.ts';
 export type { NormaliseOptions } from './normalise.ts';
 export { isDocumentOrData, openRecords, type PlainText, type RecordSource } from './read.ts';
 export type { RawRecord } from './records.ts';
 export type { Row, RowLabels, RowSource } from './row.ts';
-export { type RowShape, SHAPES } from './shapes.ts';
-export { type Split, type SplitOptions, splitRows, type Validation } from './split.ts';
+export { type Fields, type RowShape, SHAPES } from './shapes.ts';
+export { joinByKey } from './similar.ts';
+export { assignParts, groupRows, type Split, type SplitOptions, splitRows, type Validation } from './split.ts';
+export { collectStats, type DataStats, type Spread, type StatsCollector, type TokenStats } from './stats.ts';
 export { STRIPS, type Strip } from './strip-mail.ts';
 export { splitHalves, splitTails, type TailSplit, type TextRow } from './tails.ts';
 export { openRecordWriter, type RecordWriter } from './write.ts';

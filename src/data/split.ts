@@ -81,8 +81,8 @@ type Part = 'train' | 'select' | 'report';
 
 function splitShare(rows: readonly Row[], wanted: number, seed: number): Split {
   const groups = groupRows(rows);
-  const parts = assign(groups, { select: Math.ceil(wanted / 2), report: Math.floor(wanted / 2) }, seed);
-  const of = (part: Part) => rows.filter((_, i) => parts[groups[i]!] === part);
+  const parts = assignParts(groups, { select: Math.ceil(wanted / 2), report: Math.floor(wanted / 2) }, seed);
+  const of = (part: Part) => rows.filter((_, i) => (parts[groups[i]!] ?? 'train') === part);
   const split = { train: of('train'), select: of('select'), report: of('report') };
   const held = split.select.length + split.report.length;
   const notes = sizeNotes(split);
@@ -98,7 +98,7 @@ function splitShare(rows: readonly Row[], wanted: number, seed: number): Split {
 function splitGiven(train: readonly Row[], held: readonly Row[], seed: number): Split {
   const groups = groupRows(held);
   const half = { select: Math.ceil(held.length / 2), report: Math.floor(held.length / 2) };
-  const parts = assign(groups, half, seed);
+  const parts = assignParts(groups, half, seed);
   // Here there is no training part to fall back on: what fits nowhere goes to the report.
   const select = held.filter((_, i) => parts[groups[i]!] === 'select');
   const report = held.filter((_, i) => parts[groups[i]!] !== 'select');
@@ -106,17 +106,35 @@ function splitGiven(train: readonly Row[], held: readonly Row[], seed: number): 
   return { ...split, notes: sizeNotes(split), findings: overlap(train, held) };
 }
 
-/** Groups in random order, each into the part that is furthest from its wanted size and has room for it; the rest trains. */
-function assign(groups: Int32Array, wanted: Readonly<Record<'select' | 'report', number>>, seed: number): Part[] {
+/**
+ * Puts groups into parts: in random order, each into the part that is furthest from its wanted size and has room for it. Where rows have strata
+ * (a label, say), each part gets its share of every stratum; a group belongs to that of its first row.
+ *
+ * @param groups the group of each row, numbered from 0
+ * @param wanted rows that each part shall have
+ * @returns the part of each group; undefined of those that are in none
+ */
+export function assignParts<P extends string>(
+  groups: Int32Array,
+  wanted: Readonly<Record<P, number>>,
+  seed: number,
+  strata?: readonly string[],
+): (P | undefined)[] {
   const sizes: number[] = [];
-  for (const g of groups) sizes[g] = (sizes[g] ?? 0) + 1;
-  const parts = sizes.map((): Part => 'train');
-  const room = { ...wanted };
+  const stratumOf: string[] = [];
+  for (const [i, g] of groups.entries()) {
+    sizes[g] = (sizes[g] ?? 0) + 1;
+    stratumOf[g] ??= strata?.[i] ?? '';
+  }
+  const names = Object.keys(wanted) as P[];
+  const rooms = roomOfStrata(sizes, stratumOf, names, wanted);
+  const parts: (P | undefined)[] = sizes.map(() => undefined);
   for (const g of permutation(seed, 'split', 0, sizes.length)) {
-    const part = room.select >= room.report ? 'select' : 'report';
-    const other = part === 'select' ? 'report' : 'select';
+    const room = rooms.get(stratumOf[g]!)!;
     const size = sizes[g]!;
-    const chosen = size <= room[part] ? part : size <= room[other] ? other : undefined;
+    // Of parts with the same room the first one.
+    const byRoom = [...names].sort((x, y) => room[y] - room[x]);
+    const chosen = byRoom.find((name) => size <= room[name]);
     if (chosen === undefined) continue;
     parts[g] = chosen;
     room[chosen] -= size;
@@ -124,7 +142,35 @@ function assign(groups: Int32Array, wanted: Readonly<Record<'select' | 'report',
   return parts;
 }
 
-function groupRows(rows: readonly Row[]): Int32Array {
+/** The wanted sizes, divided among the strata by their rows; what rounding leaves goes to the largest remainders. */
+function roomOfStrata<P extends string>(
+  sizes: readonly number[],
+  stratumOf: readonly string[],
+  names: readonly P[],
+  wanted: Readonly<Record<P, number>>,
+): Map<string, Record<P, number>> {
+  const rows = new Map<string, number>();
+  let all = 0;
+  for (const [g, size] of sizes.entries()) {
+    rows.set(stratumOf[g]!, (rows.get(stratumOf[g]!) ?? 0) + size);
+    all += size;
+  }
+  const rooms = new Map([...rows.keys()].map((stratum) => [stratum, {} as Record<P, number>]));
+  for (const name of names) {
+    const exact = [...rows].map(([stratum, n]) => ({ stratum, share: (wanted[name] * n) / Math.max(1, all) }));
+    let left = wanted[name];
+    for (const { stratum, share } of exact) {
+      rooms.get(stratum)![name] = Math.floor(share);
+      left -= Math.floor(share);
+    }
+    exact.sort((a, b) => (b.share % 1) - (a.share % 1));
+    for (const { stratum } of exact.slice(0, left)) rooms.get(stratum)![name]++;
+  }
+  return rooms;
+}
+
+/** Groups of near-duplicates, and of rows with the same prompt. */
+export function groupRows(rows: readonly Row[]): Int32Array {
   const groups = groupSimilar(rows.map(rowText));
   // A prompt of many rows is an instruction ("Summarise:"), not the same question asked twice.
   return joinByKey(groups, rows.map(promptKey), Math.max(10, Math.floor(rows.length * 0.05)));

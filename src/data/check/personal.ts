@@ -24,7 +24,7 @@ const IPV6 =
 
 /** Digits that may be a telephone number: groups with separators, perhaps a country, an area in brackets, an extension. */
 const PHONE =
-  /(?<![\w.,:/$€£#=@+*^-]|\d ?[+*/=x<>] ?)(?:\+|\(\+?|00(?=[1-9]))?\d(?:[ .\-/]?\(?\d\)?){5,15}(?:\)?)(?:[ ,]{0,2}(?:x|ext\.?|extension) ?\d{1,6})?(?![\w@%]|[.,:]\d|[-/]\d| ?[=*+^] ?\d)/gi;
+  /(?<![\w.,:/$€£#=@+*^-]|\d ?[+*/=x<>] ?)(?:(?<!\d\s)\+|\(\+?|00(?=[1-9]))?\d(?:[ .\-/]?\(?\d\)?){5,15}(?:\)?)(?:[ ,]{0,2}(?:x|ext\.?|extension) ?\d{1,6})?(?![\w@%]|[.,:]\d|[-/]\d| ?[=*+^] ?\d)/gi;
 /** Words that say that a number is one to be called. */
 const CALLED =
   /\b(?:phone|telephone|tel|tele|mobile|cell|cellphone|fax|call|calls|called|calling|dial|ring|reach|text|txt|sms|whatsapp|contact|answering|hotline|landline|handy|telefon|téléphone|teléfono|móvil|telefono|rufnummer|number is|numbers? (?:to|in|on|at)|my number|phone ?no)\b/i;
@@ -54,7 +54,8 @@ function numbered(text: string, add: Add): void {
     if (length > 0) add('iban', 'an IBAN', index, index + length);
   }
   for (const { 0: found, index } of text.matchAll(CARD)) {
-    if (isCard(found)) add('card', 'a card number', index, index + found.length);
+    const near = text.slice(Math.max(0, index - 80), index + found.length + 80);
+    if (isCard(found, near)) add('card', 'a card number', index, index + found.length);
   }
   for (const { 0: found, index } of text.matchAll(IPV4)) {
     if (isAddress(found, text.slice(Math.max(0, index - 16), index)))
@@ -117,7 +118,7 @@ function isPhone(found: string, before: string, after: string): boolean {
     CALLED.test(before) || /^[\s,;.)\\-]{0,3}(?:\(?(?:cell|mobile|home|work|office|fax|phone)\b)/i.test(after);
   if (GROUPED.some((pattern) => pattern.test(body)) && !NOT_CALLED.test(before)) return true;
   if (/^0\d{9,10}$/.test(body)) return called || !NOT_CALLED.test(before);
-  if (!called || NOT_CALLED.test(before)) return false;
+  if (!called || NOT_CALLED.test(before) || digits.length > 12) return false;
   if (NO_PHONE.slice(0, 4).some((pattern) => pattern.test(body)) || NO_PHONE.slice(5).some((p) => p.test(body)))
     return false;
   return digits.length >= 7;
@@ -135,8 +136,10 @@ const NETWORKS: readonly (readonly [RegExp, readonly number[]])[] = [
   [/^(?:5018|502|503|506|56|57|58|6(?:304|759|76|390|7))/, [12, 13, 14, 15, 16, 17, 18, 19]],
 ];
 
-function isCard(found: string): boolean {
+/** @param near the text around it: short numbers say too little alone */
+function isCard(found: string, near: string): boolean {
   const digits = found.replace(/\D/g, '');
+  if (digits.length < 14 && !/\b(?:cards?|visa|maestro|mastercard|credit|debit)\b/i.test(near)) return false;
   if (!NETWORKS.some(([prefix, lengths]) => prefix.test(digits) && lengths.includes(digits.length))) return false;
   // One separator throughout, and groups as they are printed: no row of small numbers.
   const groups = found.split(/[ -]/);

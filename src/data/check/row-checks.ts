@@ -149,7 +149,8 @@ function encodingChecks(): Check[] {
       needs: 'row',
       find: (row) =>
         inParts(row, (part) => {
-          const found = unusual(part) ? CONTROL.exec(part.text) : null;
+          // Halves of wrongly decoded characters are told as such.
+          const found = unusual(part) ? CONTROL.exec(repairMojibake(part.text)) : null;
           if (found === null) return undefined;
           const name = `U+${found[0].codePointAt(0)!.toString(16).toUpperCase().padStart(4, '0')}`;
           return {
@@ -244,7 +245,8 @@ function otherLanguage(row: CheckRow): Found | undefined {
   const given = answerLanguage(row);
   if (given === undefined) return undefined;
   const asked = languageOf(prompt);
-  if (asked === undefined || asked === given || ASKS_FOR_LANGUAGE.test(prompt)) return undefined;
+  if (asked === undefined || asked === given || ASKS_FOR_LANGUAGE.test(prompt) || ASKS_FOR_LANGUAGE.test(answer))
+    return undefined;
   return { message: `asks in ${asked} and is answered in ${given}.`, quote: quoteAt(answer) };
 }
 

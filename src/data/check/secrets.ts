@@ -50,7 +50,8 @@ const FORMS: readonly SecretForm[] = [
   { name: 'a JSON web token', pattern: /(?<!\w)eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{16,}/g },
   {
     name: 'a password in an address',
-    pattern: /(?<!\w)[a-z][a-z0-9+.-]{1,20}:\/\/[^\s:/@'"<>]{1,64}:(?!\/\/)[^\s:/@'"<>{}$*]{3,128}@[\w.-]+/gi,
+    pattern:
+      /(?<!\w)[a-z][a-z0-9+.-]{1,20}:\/\/(?!anonymous:)[^\s:/@'"<>]{1,64}:(?!\/\/)[^\s:/@'"<>{}$*]{3,128}@[\w.-]+/gi,
   },
   {
     name: 'a key or password',

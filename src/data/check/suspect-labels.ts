@@ -26,6 +26,7 @@ export function suspectLabels(texts: readonly string[], labels: Int32Array, clas
   const dim = classes > 20 ? 2 ** 16 : 2 ** 18;
   const features = texts.map((text) => textFeatures(text, dim));
   const probabilities = crossPredict(features, labels, classes, dim);
+  if (skill(probabilities, labels, classes) < SKILL) return [];
   const thresholds = new Float64Array(classes);
   const counts = new Float64Array(classes);
   for (const [i, label] of labels.entries()) {
@@ -45,6 +46,21 @@ export function suspectLabels(texts: readonly string[], labels: Int32Array, clas
     if (margin > 0) suspects.push({ row: i, likely, margin });
   }
   return suspects.sort((a, b) => b.margin - a.margin || a.row - b.row);
+}
+
+/** Share of what guessing the most frequent class leaves wrong that the classifier gets right, from which its word counts. */
+const SKILL = 0.4;
+
+function skill(probabilities: Float32Array, labels: Int32Array, classes: number): number {
+  const counts = new Float64Array(classes);
+  let right = 0;
+  for (const [i, label] of labels.entries()) {
+    counts[label]!++;
+    const row = probabilities.subarray(i * classes, (i + 1) * classes);
+    if (row.indexOf(Math.max(...row)) === label) right++;
+  }
+  const guessed = Math.max(...counts) / labels.length;
+  return guessed === 1 ? 0 : (right / labels.length - guessed) / (1 - guessed);
 }
 
 /** [rows * classes] probabilities from classifiers that have not learned from the row. */

@@ -27,10 +27,10 @@ export function refusal(text: string): { readonly at: number; readonly what: str
 
 /** Slurs against groups of people. */
 const SLURS =
-  /\b(?:n[i1]gg(?:er|a)s?|faggots?|kikes?|sp[i1]cs?|ch[i1]nks?|wetbacks?|towelheads?|ragheads?|tr[a4]nn(?:y|ies)|sand ?n[i1]ggers?|porch monkeys?|gooks?|retards?|retarded (?:people|kids?|children|person|idiots?|morons?)|subhumans?|untermenschen?)\b/i;
+  /\b(?:n[i1]gg(?:er|a)s?|faggots?|kikes?|sp[i1]cs?|wetbacks?|towelheads?|ragheads?|tr[a4]nn(?:y|ies)|sand ?n[i1]ggers?|porch monkeys?|gooks?|retards?|retarded (?:people|kids?|children|person|idiots?|morons?)|subhumans?|untermenschen?)\b/i;
 /** Threats, and calls to hurt oneself. */
 const THREATS =
-  /\b(?:kill yourself|kys\b|go die\b|hope you die|you (?:should|deserve to) (?:die|be (?:shot|killed|raped|hanged))|i(?:'ll| will| am going to|'m going to) (?:kill|murder|rape|shoot|stab|strangle) (?:you|him|her|them|your)|slit your (?:throat|wrists)|drink bleach)\b/i;
+  /\b(?:kill yourself|kys\b|go die\b|hope you die|you (?:should|deserve to) (?:die(?!\s+\w)|be (?:shot|killed|raped|hanged))|i(?:'ll| will| am going to|'m going to) (?:kill|murder|rape|shoot|stab|strangle) (?:you|him|her|them|your)|slit your (?:throat|wrists)|drink bleach)\b/i;
 /** Insults addressed to somebody. */
 const INSULTS =
   /\b(?:you(?:'re| are)?|u r|ur) (?:(?:a|an|such|such a|so|just|really|nothing but|the|f\w*ing|fucking|complete|total|absolute|utter|stupid|worthless|dumb|pathetic) ){0,4}(?:idiots?|morons?|imbeciles?|dumbass(?:es)?|worthless|piece of (?:shit|garbage|trash)|scum|bitch(?:es)?|whores?|sluts?|cunts?|assholes?|bastards?|loser|trash|pathetic|stupid|dumb)\b/i;
@@ -70,7 +70,7 @@ export const GROUPS: Readonly<Record<string, RegExp>> = {
 };
 
 const PEOPLE =
-  '(?:wom[ae]n|girls|females|m[ae]n|boys|males|muslims?|christians?|jews|jewish people|blacks?|black people|whites?|white people|asians?|africans?|mexicans?|arabs?|indians?|chinese(?: people)?|gays?|gay people|lesbians?|homosexuals?|trans(?:gender)? people|immigrants?|refugees?|migrants?|foreigners?|old people|the elderly|elderly people|poor people|disabled people|people with disabilities|gypsies|roma)';
+  '(?:women|girls|females|men|boys|males|muslims?|christians?|jews|jewish people|blacks?|black people|whites?|white people|asians?|africans?|mexicans?|arabs?|indians?|chinese(?: people)?|gays?|gay people|lesbians?|homosexuals?|trans(?:gender)? people|immigrants?|refugees?|migrants?|foreigners?|old people|the elderly|elderly people|poor people|disabled people|people with disabilities|gypsies|roma)';
 const TRAITS =
   '(?:inferior|superior|stupid|dumb|lazy|criminals?|thieves|violent|dangerous|terrorists?|dirty|greedy|inherently|naturally (?:worse|better|less|more|bad)|less (?:intelligent|capable|competent|rational|suited|reliable)|worse (?:drivers?|leaders?|at)|too emotional|not (?:smart|capable|suited|fit|good) (?:enough|for|at)|bad (?:drivers?|at)|unfit|untrustworthy|a burden|parasites?|animals|vermin|savages?|immoral|disgusting|evil|subhuman|the problem)';
 const GENERALISATION = new RegExp(

@@ -97,7 +97,7 @@ function dpo({ loss, beta, labelSmoothing, rpoAlpha = 0 }: DpoMethod): RowRule {
     const perToken = PER_TOKEN.has(loss);
     const [nc, nr] = perToken ? [chosen.tokens, rejected.tokens] : [1, 1];
     const [value, dc, dr] = DPO_LOSSES[loss](gains[0] / nc, gains[1] / nr, { beta, smoothing });
-    // Rated responses (Adler et al. 2024, arXiv:2406.11704; Liu et al. 2024, arXiv:2405.16436) learn the chosen answers as well.
+    // The chosen answers are learned as well (Pang et al. 2024, arXiv:2404.19733).
     const learned = rpoAlpha / chosenTokens;
     const figures: PairFigures = {
       rewards: [beta * gains[0], beta * gains[1]],

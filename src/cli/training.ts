@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
 import type { Activity } from '../train/activity.ts';
 import type { TrainEvent } from '../train/events.ts';
+import { isAligned, rowsTogether } from '../train/objective.ts';
 import { classificationText } from './classification.ts';
 import type { Context } from './command.ts';
 import type { PreparedRun, RunRequest, TrainPlan } from './domain.ts';
@@ -37,7 +38,7 @@ export function planText(plan: TrainPlan): string {
 }
 
 function rowsText({ method, rows, validRows, replay }: TrainPlan): string {
-  const kind = method === 'pretrain' ? 'blocks of documents ' : '';
+  const kind = method === 'pretrain' ? 'blocks of documents ' : rowsTogether({ kind: method }) === 2 ? 'pairs ' : '';
   const text = `${countText(rows)} ${kind}to train on, ${countText(validRows)} to validate`;
   if (replay === undefined) return text;
   return `${text}, ${countText(replay.rows)} to replay (${replay.perStep.toFixed(2)} a step, ${countText(replay.tokens)} tokens in all)`;
@@ -78,7 +79,8 @@ export async function watchRun(run: PreparedRun, context: Context): Promise<Watc
         const pace = done === 0 ? (run.plan.minutes * 60) / run.plan.steps : (Date.now() - first.at) / 1000 / done;
         const left = durationText(pace * (run.plan.steps - event.step));
         const speed = `${countText(event.tokensPerSecond)} tokens/s`;
-        const text = `step ${event.step}/${run.plan.steps} · loss ${lossText(event.loss)} · ${speed} · ${left} left`;
+        const loss = `loss ${lossText(event.loss)}${answersText(event.metrics)}`;
+        const text = `step ${event.step}/${run.plan.steps} · ${loss} · ${speed} · ${left} left`;
         progress.update(event.step, run.plan.steps, text);
       } else if (event.type === 'done') done = event;
       else tell(event, progress);
@@ -93,7 +95,7 @@ export async function watchRun(run: PreparedRun, context: Context): Promise<Watc
 function tell(event: Exclude<TrainEvent, { type: 'step' | 'done' }>, progress: Progress): void {
   if (event.type === 'eval') {
     const bits = event.bitsPerByte === undefined ? '' : `, ${event.bitsPerByte.toFixed(3)} bits per byte`;
-    progress.say(`step ${event.step}: validation loss ${lossText(event.loss)}${bits}`);
+    progress.say(`step ${event.step}: validation loss ${lossText(event.loss)}${bits}${answersText(event.metrics)}`);
   } else if (event.type === 'sample')
     progress.say(`step ${event.step}: ${brief(event.prompt)} -> ${brief(event.text)}`);
   else if (event.type === 'report') {
@@ -105,10 +107,27 @@ function tell(event: Exclude<TrainEvent, { type: 'step' | 'done' }>, progress: P
   else if (event.type === 'warning') progress.say(`warning ${event.code} ${event.message}`);
 }
 
+/** Log-probabilities of preferred and of other answers, each for itself: their difference alone may grow while both fall. */
+function answersText(metrics: Readonly<Record<string, number>> = {}): string {
+  const [chosen, rejected] = [metrics['logps/chosen'], metrics['logps/rejected']];
+  const accuracy = metrics['rewards/accuracies'];
+  const parts = [
+    ...(chosen === undefined ? [] : [` · chosen ${chosen.toFixed(2)}`]),
+    ...(rejected === undefined ? [] : [` · rejected ${rejected.toFixed(2)}`]),
+    ...(accuracy === undefined ? [] : [` · ${Math.round(100 * accuracy)} % told apart`]),
+  ];
+  return parts.join('');
+}
+
 /** One line of a text that may have many. */
 function brief(text: string): string {
   const line = text.replace(/\s+/g, ' ').trim();
   return line.length > 100 ? `${line.slice(0, 99)}…` : line;
+}
+
+function unitOf(method: TrainPlan['method']): string {
+  if (isAligned({ kind: method })) return '';
+  return `, nats per ${method === 'classify' ? 'row' : 'token'}`;
 }
 
 /** The end of a run: the curve, where it lies, what to do next. */
@@ -117,7 +136,7 @@ export function summaryText(run: PreparedRun, watched: Watched, columns: number)
   const lines: string[] = [];
   if (watched.losses.length > 1) {
     lines.push(
-      `loss by step, nats per ${run.plan.method === 'classify' ? 'row' : 'token'}\n${curve(watched.losses, { columns: columns - 12, rows: 8 })}\n`,
+      `loss by step${unitOf(run.plan.method)}\n${curve(watched.losses, { columns: columns - 12, rows: 8 })}\n`,
     );
   }
   const { done } = watched;

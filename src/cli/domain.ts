@@ -1,4 +1,5 @@
 import type { ClassifierSession } from '../evaluate/classification.ts';
+import type { EvaluationEvent, EvaluationRequest } from '../evaluate/evaluation.ts';
 import type { ModelRequest, ModelSession, Prompt, RowReading, ScoreEvent } from '../evaluate/types.ts';
 import type { OnActivity } from '../train/activity.ts';
 import type { PreparedRun, RunRequest } from '../train/run.ts';
@@ -40,6 +41,8 @@ export interface Domain {
   ): Promise<{ readonly ids: readonly number[]; readonly text: string }>;
   openModel(model: ModelRequest): Promise<ModelSession>;
   openClassifier(model: ModelRequest): Promise<ClassifierSession>;
+  /** Lets a model and what it is compared with answer the same items. */
+  evaluate(request: EvaluationRequest, signal: AbortSignal): AsyncIterable<EvaluationEvent>;
   /** Devices, and a numerics self-test in under a minute. */
   checkEngine(signal: AbortSignal): AsyncIterable<Check>;
 }

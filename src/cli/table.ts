@@ -39,6 +39,11 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     group: 'main',
     load: async () => (await import('./commands/classify.ts')).classify,
   },
+  eval: {
+    summary: 'measure what was learned and what was forgotten, with error bars',
+    group: 'main',
+    load: async () => (await import('./commands/eval.ts')).evalCommand,
+  },
   export: {
     summary: 'write a model for other programs: peft, safetensors, gguf, ollama',
     group: 'main',

@@ -1,0 +1,98 @@
+import { mean, sum } from '../math/stats.ts';
+import {
+  bootstrapRatio,
+  detectableDifference,
+  holm,
+  type Interval,
+  mcnemarExact,
+  signFlipTest,
+  type Verdict,
+  verdictOf,
+} from './statistics.ts';
+import type { ItemResult } from './subject.ts';
+import type { Task } from './tasks.ts';
+
+/** What the two models did on a task. Accuracies are shares; losses are nats per token of the base's tokens. */
+export interface Comparison {
+  readonly task: string;
+  /** `target` is what was to be learned, `general` what was not to be forgotten. */
+  readonly role: 'target' | 'general';
+  readonly unit: 'accuracy' | 'loss';
+  readonly items: number;
+  readonly tuned: number;
+  readonly base: number;
+  /** Of the tuned model over the base, above 0 where it is better, with its 95 % bootstrap interval. */
+  readonly gain: Interval;
+  /** Of McNemar's exact test, or of sign flips for losses. */
+  readonly p: number;
+  /** By Holm, over all tasks of the evaluation. */
+  readonly correctedP: number;
+  readonly verdict: Verdict;
+}
+
+/** A task with what both models made of it. */
+export interface Answered {
+  readonly task: Pick<Task, 'kind' | 'name'>;
+  readonly role: Comparison['role'];
+  readonly tuned: readonly ItemResult[];
+  readonly base: readonly ItemResult[];
+}
+
+/** Whether the results of a task are losses, of which less is better. */
+export function isLoss({ kind }: Pick<Task, 'kind'>): boolean {
+  return kind === 'text' || kind === 'rows';
+}
+
+/** The mean of a task's results, weighed: an accuracy, or nats per token. */
+export function scoreOf(results: readonly ItemResult[]): number {
+  return sum(results.map(({ value }) => value)) / sum(results.map(({ weight }) => weight));
+}
+
+/** Compares two models that answered the same items of several tasks, and corrects for the number of tasks. The same results give the same figures. */
+export function compareAnswers(answered: readonly Answered[]): Comparison[] {
+  const parts = answered.map(compareTask);
+  const corrected = holm(parts.map(({ p }) => p));
+  return parts.map((part, i) => ({
+    ...part,
+    correctedP: corrected[i]!,
+    verdict: verdictOf(part.gain.estimate, corrected[i]!),
+  }));
+}
+
+/** All skills of general ability as one task, which finds smaller differences than any of them. */
+export function pooledSkills(answered: readonly Answered[]): Answered | undefined {
+  const skills = answered.filter(({ task, role }) => task.kind === 'choice' && role === 'general');
+  if (skills.length < 2) return undefined;
+  const [tuned, base] = [skills.flatMap((one) => one.tuned), skills.flatMap((one) => one.base)];
+  return { task: { kind: 'choice', name: 'all skills' }, role: 'general', tuned, base };
+}
+
+function compareTask({ task, role, tuned, base }: Answered): Omit<Comparison, 'correctedP' | 'verdict'> {
+  if (tuned.length !== base.length) throw new Error(`internal: unequal numbers of answers to ${task.name}`);
+  const loss = isLoss(task);
+  const differences = tuned.map(({ value }, i) => (loss ? base[i]!.value - value : value - base[i]!.value));
+  // Models with other tokenizers cut the same text into other numbers of tokens.
+  const weights = base.map(({ weight }) => weight);
+  const gained = differences.filter((d) => d > 0).length;
+  const lost = differences.filter((d) => d < 0).length;
+  return {
+    task: task.name,
+    role,
+    unit: loss ? 'loss' : 'accuracy',
+    items: tuned.length,
+    tuned: sum(tuned.map(({ value }) => value)) / sum(weights),
+    base: scoreOf(base),
+    gain: bootstrapRatio(differences, weights),
+    p: loss ? signFlipTest(differences) : mcnemarExact(gained, lost),
+  };
+}
+
+/** The smallest difference that a task of so many items finds, as a share, where `tests` are corrected for; none is known for losses beforehand. */
+export function detectable(items: number, tests: number): number {
+  return detectableDifference(items, { level: 0.05 / Math.max(1, tests) });
+}
+
+/** The accuracy of guessing. */
+export function chanceOf(task: Task): number | undefined {
+  return task.kind === 'choice' ? mean(task.items.map(({ choices }) => 1 / choices.length)) : undefined;
+}

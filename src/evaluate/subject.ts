@@ -1,0 +1,198 @@
+import { join } from 'node:path';
+import { generate } from '../generate/index.ts';
+import { fileExists, makeFolder, openAppender, readText, sha256 } from '../io/index.ts';
+import { endOfTurn, renderText } from '../text/index.ts';
+import { exampleLosses } from '../train/evaluate-loss.ts';
+import { createNetwork, type Network } from '../train/network.ts';
+import { identityOf } from './answer.ts';
+import { scoreChoices } from './likelihood.ts';
+import { type OpenedText, type OpenedWeights, openTextOf, openWeights, restOf, tokenizerOf } from './open.ts';
+import { promptIds } from './questions.ts';
+import { isRight } from './scorers.ts';
+import { type Task, taskHash } from './tasks.ts';
+import type { ModelRequest } from './types.ts';
+
+/** What came of one item: 1 or 0 with a weight of 1, or a loss in nats with its tokens as weight. */
+export interface ItemResult {
+  readonly item: number;
+  readonly value: number;
+  readonly weight: number;
+  /** Of a choice: log p of each, in nats. */
+  readonly scores?: readonly number[];
+  /** Of an answer: what was generated. */
+  readonly text?: string;
+}
+
+/** A model that answers tasks; its answers are kept on the disk, item by item, so that none is computed twice. */
+export interface Subject {
+  readonly opened: OpenedText;
+  /** The results of a task in the order of its items; `onItem` is told of each that is there. */
+  answer(task: Task, signal: AbortSignal, onItem: (done: number) => void): Promise<ItemResult[]>;
+  /** The network with and without its adapter, which are the same where it has none. */
+  networks(): Promise<{ readonly tuned: Network; readonly base: Network }>;
+  close(): Promise<void>;
+}
+
+/** Changes with the way in which items are scored, so that no older answers are taken for new ones. */
+const SCORING = 1;
+
+/**
+ * Opens a model to be evaluated. Weights are loaded only when an answer is not there yet.
+ *
+ * @param folder where answers are kept
+ */
+export async function openSubject(model: ModelRequest, folder: string): Promise<Subject & { base(): Subject }> {
+  const opened = openTextOf(model);
+  const identity = await identityOf(model, opened.source);
+  const key = {
+    ...identity,
+    rest: restOf(model, opened.source),
+    format: opened.text.format,
+    system: opened.system ?? '',
+  };
+  let weights: Promise<OpenedWeights> | undefined;
+  const load = () => {
+    weights ??= openWeights(model, opened.source);
+    return weights;
+  };
+  const nets = new Map<boolean, Network>();
+  const network = async (isBase: boolean) => {
+    const { engine, base, adapter } = await load();
+    const known = nets.get(isBase) ?? createNetwork({ engine, base, ...(isBase ? {} : { adapter }) });
+    nets.set(isBase, known);
+    return known;
+  };
+  const subject = (isBase: boolean): Subject => ({
+    opened,
+    answer: (task, signal, onItem) => {
+      const { adapter: _, ...bare } = key;
+      const name = sha256(JSON.stringify([SCORING, isBase ? bare : key, taskHash(task)]));
+      return kept(join(folder, `${name}.jsonl`), task, onItem, async function* (from) {
+        yield* results(await network(isBase), opened, from, signal);
+      });
+    },
+    networks: async () => ({ tuned: await network(false), base: await network(true) }),
+    close: async () => (weights === undefined ? undefined : (await weights).engine.close()),
+  });
+  return { ...subject(false), base: () => subject(true) };
+}
+
+/** The results on the disk, and those that are missing, which are added as they come. */
+async function kept(
+  path: string,
+  task: Task,
+  onItem: (done: number) => void,
+  compute: (rest: Task) => AsyncGenerator<ItemResult>,
+): Promise<ItemResult[]> {
+  const found = fileExists(path) ? readResults(readText(path)) : { results: [], bytes: 0 };
+  const done = found.results.length;
+  onItem(done);
+  if (done >= task.items.length) return found.results;
+  makeFolder(join(path, '..'));
+  const log = openAppender(path, found.bytes);
+  try {
+    const rest = from(task, done);
+    for await (const result of compute(rest)) {
+      const numbered = { ...result, item: result.item + done };
+      log.append(`${JSON.stringify(numbered)}\n`);
+      found.results.push(numbered);
+      onItem(found.results.length);
+    }
+  } finally {
+    log.close();
+  }
+  return found.results;
+}
+
+/** The task without its first items. */
+function from(task: Task, first: number): Task {
+  const items = task.items.slice(first);
+  // Each kind of task has items of its own type, which cutting does not change.
+  return { ...task, items } as Task;
+}
+
+/** The whole lines that follow one another from item 0 on; a line that was torn and all after it are computed anew. */
+function readResults(text: string): { readonly results: ItemResult[]; readonly bytes: number } {
+  const results: ItemResult[] = [];
+  let bytes = 0;
+  for (const line of text.split(/(?<=\n)/)) {
+    const result = line.endsWith('\n') ? parseResult(line) : undefined;
+    if (result?.item !== results.length) break;
+    results.push(result);
+    bytes += Buffer.byteLength(line);
+  }
+  return { results, bytes };
+}
+
+function parseResult(line: string): ItemResult | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    return typeof value === 'object' && value !== null && 'item' in value && 'value' in value
+      ? (value as ItemResult)
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function* results(net: Network, opened: OpenedText, task: Task, signal: AbortSignal): AsyncGenerator<ItemResult> {
+  const tokenizer = tokenizerOf(opened);
+  switch (task.kind) {
+    case 'choice':
+      for await (const { item, scores } of scoreChoices(net, tokenizer, task.items, signal)) {
+        const isBest = scores.indexOf(Math.max(...scores)) === task.items[item]!.gold;
+        yield { item, value: isBest ? 1 : 0, weight: 1, scores };
+      }
+      return;
+    case 'text':
+    case 'rows': {
+      const examples =
+        task.kind === 'text'
+          ? task.items.map((text) => renderText(text, { tokenizer, training: false }))
+          : task.items.map(({ ids, labels }) => ({ ids: Int32Array.from(ids), labels: Int32Array.from(labels) }));
+      let item = 0;
+      for await (const { nll, tokens } of exampleLosses(net, examples, signal)) {
+        yield { item: item++, value: nll, weight: tokens };
+      }
+      return;
+    }
+    case 'answer':
+      yield* answers(net, opened, task, signal);
+      return;
+    default:
+      task satisfies never;
+  }
+}
+
+async function* answers(
+  net: Network,
+  opened: OpenedText,
+  task: Task & { kind: 'answer' },
+  signal: AbortSignal,
+): AsyncGenerator<ItemResult> {
+  const tokenizer = tokenizerOf(opened);
+  const { template, format } = opened.text;
+  const isChat = template !== undefined && format !== 'raw';
+  const stopIds = [...net.config.eosIds, tokenizer.eosId ?? [], isChat ? endOfTurn(template, tokenizer).id : []].flat();
+  const { engine, config, isAtRest, outer, layers } = net;
+  const adapter = net.adapter && { ...net.adapter, layers, outer };
+  const session = { engine, base: { config, isAtRest, outer, layers }, adapter };
+  const how = {
+    tokenizer,
+    maxTokens: task.maxTokens,
+    sampling: { temperature: 0, seed: 0 },
+    stopIds,
+    stopStrings: [],
+    signal,
+  };
+  for (const [item, { prompt, references }] of task.items.entries()) {
+    signal.throwIfAborted();
+    const asked = isChat
+      ? ({ kind: 'messages', messages: [{ role: 'user', content: prompt }] } as const)
+      : ({ kind: 'text', text: prompt } as const);
+    for await (const event of generate(session, [promptIds(asked, opened)], how)) {
+      if (event.type !== 'result') continue;
+      yield { item, value: isRight(task.metric, event.text, references) ? 1 : 0, weight: 1, text: event.text };
+    }
+  }
+}

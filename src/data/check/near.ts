@@ -96,7 +96,8 @@ function bandKeys(own: readonly Int32Array[]): readonly Int32Array[] {
     const bins = signature(hashes);
     for (let band = 0; band < BANDS; band++) {
       let key = 0;
-      for (let k = band * BAND; k < (band + 1) * BAND; k++) key = mix(Math.imul(key, 31) + bins[k]!);
+      // Neighbouring bins of a short text hold copies of one hash, so a key takes bins that lie far apart.
+      for (let k = 0; k < BAND; k++) key = mix(Math.imul(key, 31) + bins[k * BANDS + band]!);
       bands[band]![i] = key;
     }
   }

@@ -79,6 +79,15 @@ describe('eval', () => {
     for (const one of ofType(lines, 'comparison')) expect(one).toMatchObject({ verdict: 'unsure', p: 1 });
   });
 
+  it('a gate exits 3 for a run that learned too little, and 0 for one within its limits', async () => {
+    const strict = await cli(['gate', run, '--min-gain', '99.9%', ...SMALL]);
+    expect(strict.exit, strict.stderr).toBe(3);
+    expect(strict.lines.at(-1)).toMatchObject({ type: 'gate', passed: false });
+    const lax = await cli(['gate', run, '--min-gain', '1%', '--max-forget', '100000%', ...SMALL]);
+    expect(lax.exit, lax.stderr).toBe(0);
+    expect(lax.lines.at(-1)).toMatchObject({ type: 'gate', passed: true });
+  });
+
   it.each([
     ['missing gold', { context: 'a', choices: [' b', ' c'] }, 'gold'],
     ['a gold that is no choice', { context: 'a', choices: [' b', ' c'], gold: 2 }, 'has gold 2'],

@@ -44,6 +44,11 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     group: 'main',
     load: async () => (await import('./commands/eval.ts')).evalCommand,
   },
+  gate: {
+    summary: 'say whether a run may ship; exits 3 if not',
+    group: 'main',
+    load: async () => (await import('./commands/gate.ts')).gate,
+  },
   export: {
     summary: 'write a model for other programs: peft, safetensors, gguf, ollama',
     group: 'main',

@@ -173,7 +173,8 @@ async function* answerAll(
       await Promise.race([over, new Promise((resolve) => setTimeout(resolve, 250).unref())]);
     }
     all.push(await answering);
-    yield { type: 'progress', model, task: task.name, done: task.items.length, total: task.items.length };
+    if (told < task.items.length)
+      yield { type: 'progress', model, task: task.name, done: task.items.length, total: task.items.length };
   }
   return all;
 }

@@ -91,7 +91,8 @@ function cell(value: string, column: string): unknown {
   if (value === '') return null;
   // A mark of feedback; as the label of a text it counts by how it is written.
   if (column === 'label' && /^(true|false)$/i.test(value)) return value.toLowerCase() === 'true';
-  if (!STRUCTURED.has(column)) return value;
+  // Trying to parse what is plainly text costs more than all else.
+  if (!STRUCTURED.has(column) || !/^\s*(?:[[{]|true\s*$|false\s*$)/.test(value)) return value;
   try {
     const parsed = JSON.parse(value) as unknown;
     return SOMETIMES.has(column) && !holdsMessages(parsed) ? value : parsed;

@@ -37,6 +37,12 @@ const labelled = writeRows(
   ['spam', 'ham', 'ham', 'ham'].map((label, i) => ({ text: `Hello ${i}`, label })),
 );
 
+const preferred = writeRows(
+  path.join(toys.folder, 'preferred.jsonl'),
+  [1, 2, 3, 4].map((i) => ({ prompt: `Hello ${i}`, chosen: `Hi, ${i}.`, rejected: `Go away ${'now '.repeat(i)}` })),
+);
+const prefers = (method: string): Flags => ({ method, data: preferred, batch: 4 });
+
 type Change = readonly [flag: string, value: string | number | true, beside?: Flags];
 
 /** Each option with a value that is not its default, and what stands beside it in both runs, where it needs something. */
@@ -88,6 +94,20 @@ const CHANGES: readonly Change[] = [
   ['clip', 0.1],
   ['batch', 3],
   ['class-weights', 'balanced', { method: 'classify', data: labelled, batch: 4 }],
+  ['loss', 'hinge', prefers('dpo')],
+  ['loss', 'apo_zero_unpaired', prefers('kto')],
+  ['loss', 'ipo', prefers('cpo')],
+  ['beta', 0.5, prefers('dpo')],
+  ['beta', 0.5, prefers('kto')],
+  ['beta', 0.5, prefers('orpo')],
+  ['beta', 0.5, prefers('cpo')],
+  ['beta', 0.5, prefers('simpo')],
+  ['label-smoothing', 0.2, prefers('dpo')],
+  ['label-smoothing', 0.2, prefers('cpo')],
+  ['label-smoothing', 0.2, prefers('simpo')],
+  ['rpo-alpha', 1, prefers('dpo')],
+  ['cpo-alpha', 0.5, prefers('cpo')],
+  ['gamma', 1, prefers('simpo')],
   ['steps', 3],
   ['epochs', 2, { steps: undefined }],
   ['seed', 1],

@@ -57,6 +57,8 @@ function* tooLong(
     yield { code: 'DATA_TOO_LONG', message: `has ${tokens} tokens, more than ${countText(limit)}.` };
     return;
   }
-  const what = answer >= limit ? 'its answer alone does not fit and is left out' : 'its oldest turns would be left out';
+  const turns = row.kind === 'messages' ? row.messages.filter((message) => message.role === 'user').length : 1;
+  const shortened = turns > 1 ? 'its oldest turns would be left out' : 'nothing of it can be left out, so all of it is';
+  const what = answer >= limit ? 'its answer alone does not fit and is left out' : shortened;
   yield { code: 'DATA_ROW_LONG', message: `has ${tokens} tokens, more than ${countText(limit)}: ${what}.` };
 }

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { openPeft } from '../src/model/peft.ts';
 import { openModelSource } from '../src/model/source.ts';
 import { temporaryFolder } from '../test/support/cli.ts';
+import { writeRows } from '../test/support/golden-rows.ts';
 import { writeToys } from '../test/support/toy-runs.ts';
 
 const toys = writeToys(temporaryFolder());
@@ -21,6 +22,20 @@ describe('recipes', () => {
     const loss = (when: string) => Number(new RegExp(`held-out rows, ${when}: ([\\d.]+)`).exec(stdout)?.[1]);
     expect(loss('after')).toBeLessThan(loss('before'));
     expect(stdout).toMatch(/base: .*\n(.*\n)*tuned: /);
+    const { config } = openModelSource(toys.model);
+    expect(openPeft(out, config).spec.settings).toMatchObject({ kind: 'lora', rank: 16 });
+  });
+
+  test('dpo.ts tells held-out pairs apart, from ln 2 on, and leaves an adapter', () => {
+    const out = path.join(toys.folder, 'dpo');
+    const pairs = writeRows(
+      path.join(toys.folder, 'pairs.jsonl'),
+      Array.from({ length: 60 }, (_, i) => ({ prompt: `Is it ${i}?`, chosen: 'Yes, it is.', rejected: `No ${i}` })),
+    );
+    const { status, stdout, stderr } = run('dpo.ts', toys.model, pairs, out);
+    expect(status, stderr).toBe(0);
+    expect(stdout).toContain('step 1 of 18: loss 0.6931');
+    expect(Number(/told apart: (\d+) %/.exec(stdout)?.[1])).toBeGreaterThan(80);
     const { config } = openModelSource(toys.model);
     expect(openPeft(out, config).spec.settings).toMatchObject({ kind: 'lora', rank: 16 });
   });

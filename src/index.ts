@@ -18,6 +18,6 @@ export { meanLoss } from './train/evaluate-loss.ts';
 export type { TrainEvent } from './train/events.ts';
 export { microBatches } from './train/loop.ts';
 export { createLora, saveAdapter } from './train/lora-network.ts';
-export { microStep } from './train/network.ts';
+export { microStep, weighedMicroStep } from './train/network.ts';
 export type { TrainPlan } from './train/plan.ts';
 export { applyUpdate, gradientNorm, initialState, meanOfStep, reduce, type StepSums } from './train/step.ts';

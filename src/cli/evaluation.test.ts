@@ -68,6 +68,18 @@ describe('eval', () => {
     expect(ofType(lines, 'answers')[0]).toMatchObject({ task: 'words', prompt: 'Say it' });
   });
 
+  it('writes a report that loads nothing and shows what models say as text', async () => {
+    const html = path.join(folder, 'report.html');
+    const words = taskFile('markup.jsonl', [{ prompt: '<script>alert(1)</script>', references: '.', metric: 'regex' }]);
+    const { exit, stderr } = await cli(['eval', run, '--task', words, '--html', html, ...SMALL]);
+    expect(exit, stderr).toBe(0);
+    const text = readFileSync(html, 'utf8');
+    for (const part of ['Learned', 'Forgotten', 'Unsure', 'Loss by step', 'Answers side by side', 'held-out rows'])
+      expect(text).toContain(part);
+    expect(text).toContain('&lt;script&gt;alert(1)');
+    expect(text).not.toMatch(/<script|<link|src=|url\(|NaN|Infinity/);
+  });
+
   it('gives scores where there is nothing to compare with', async () => {
     const { lines } = await cli(['eval', toys.model, ...SMALL]);
     expect(ofType(lines, 'comparison')).toEqual([]);

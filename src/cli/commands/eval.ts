@@ -1,16 +1,21 @@
 import { defineCommand } from '../command.ts';
 import { evaluationOptions, evaluationRequest, outcomeText, runEvaluation } from '../evaluation.ts';
 import { modelName } from '../models.ts';
+import { writeReport } from '../report.ts';
 
 /** `tunesmith eval`. */
 export const evalCommand = defineCommand({
   name: 'eval',
   summary: 'Measures what a model learned and what it forgot. Without MODEL: the run that was active last.',
   positionals: ['[MODEL]'],
-  options: evaluationOptions,
+  options: {
+    ...evaluationOptions,
+    html: { type: 'string', value: 'FILE', description: 'write a report that opens in a browser' },
+  },
   examples: [
     'eval @last',
     'eval @last --task questions.jsonl --limit 200',
+    'eval @last --html report.html',
     'eval my-run --against smollm2-135m-instruct --json',
   ],
   notes: `A run is compared with what it started from: both answer the same items, its held-out rows first. A task file has one item on each line, of one kind:
@@ -26,6 +31,10 @@ the number of tasks. Answers are kept under TUNESMITH_HOME: an evaluation that w
     const events = await runEvaluation(request, context);
     context.signal.throwIfAborted();
     context.terminal.print(outcomeText(events));
+    if (options.html !== undefined) {
+      writeReport(options.html, request, events);
+      context.terminal.print(`The report: ${options.html}`);
+    }
     return 0;
   },
 });

@@ -1,0 +1,137 @@
+import type { Comparison } from './compare.ts';
+
+/** A curve of a run: a loss by step. */
+export interface LossCurve {
+  readonly name: string;
+  readonly points: readonly { readonly step: number; readonly loss: number }[];
+}
+
+/** What a report shows. */
+export interface Report {
+  readonly title: string;
+  /** What was compared with what. */
+  readonly about: string;
+  readonly comparisons: readonly (Comparison & { readonly words: string })[];
+  readonly curves: readonly LossCurve[];
+  readonly answers: readonly {
+    readonly task: string;
+    readonly prompt: string;
+    readonly base: string | undefined;
+    readonly tuned: string;
+  }[];
+  /** Sentences beneath the verdicts. */
+  readonly notes: readonly string[];
+}
+
+const GROUPS = [
+  ['gained', 'Learned'],
+  ['lost', 'Forgotten'],
+  ['unsure', 'Unsure'],
+] as const;
+
+/** A report as one HTML file that loads nothing, light or dark as the reader's system is. */
+export function reportHtml(report: Report): string {
+  const { title, about, comparisons, curves, answers, notes } = report;
+  return `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${escaped(title)}</title>
+<style>${STYLE}</style></head><body>
+<h1>${escaped(title)}</h1><p>${escaped(about)}</p>
+<section class="verdicts">${GROUPS.map(([verdict, head]) => verdictCard(head, verdict, comparisons)).join('')}</section>
+${notes.map((note) => `<p>${escaped(note)}</p>`).join('\n')}
+${comparisons.length === 0 ? '' : `<h2>Each skill, with 95 % intervals</h2>${bars(comparisons, 'accuracy')}${bars(comparisons, 'loss')}`}
+${curves.some(({ points }) => points.length > 1) ? `<h2>Loss by step, nats per token</h2>${curvesSvg(curves)}` : ''}
+${answers.length === 0 ? '' : `<h2>Answers side by side</h2>${answersTable(answers)}`}
+</body></html>
+`;
+}
+
+function verdictCard(head: string, verdict: string, comparisons: Report['comparisons']): string {
+  const own = comparisons.filter((one) => one.verdict === verdict);
+  const items = own.length === 0 ? '<li>nothing</li>' : own.map(({ words }) => `<li>${escaped(words)}</li>`).join('');
+  return `<article class="${verdict}"><h2>${head}</h2><ul>${items}</ul></article>`;
+}
+
+const WIDTH = 720;
+const LEFT = 170;
+const ROW = 26;
+
+/** A bar for each task, from no change to its gain, and its interval as a line. */
+function bars(all: Report['comparisons'], unit: Comparison['unit']): string {
+  const own = all.filter((one) => one.unit === unit);
+  if (own.length === 0) return '';
+  const scale = unit === 'accuracy' ? 100 : 1;
+  const most = Math.max(1e-9, ...own.flatMap(({ gain }) => [Math.abs(gain.low), Math.abs(gain.high)]));
+  const middle = (WIDTH + LEFT) / 2;
+  const x = (value: number) => middle + (value / most) * ((WIDTH - LEFT) / 2 - 12);
+  const rows = own.map(({ task, gain, verdict }, i) => {
+    const y = i * ROW + 14;
+    const [from, to] = [Math.min(x(0), x(gain.estimate)), Math.max(x(0), x(gain.estimate))];
+    const said = `${task}: ${(scale * gain.estimate).toFixed(3)} (${(scale * gain.low).toFixed(3)} to ${(scale * gain.high).toFixed(3)})`;
+    return `<g><title>${escaped(said)}</title><text x="${LEFT - 10}" y="${y + 4}" text-anchor="end">${escaped(task)}</text>
+<rect class="${verdict}" x="${n(from)}" y="${y - 8}" width="${n(to - from)}" height="16"/><line x1="${n(x(gain.low))}" x2="${n(x(gain.high))}" y1="${y}" y2="${y}"/></g>`;
+  });
+  const height = own.length * ROW + 24;
+  const label = unit === 'accuracy' ? 'points of accuracy' : 'nats per token';
+  const end = (scale * most).toFixed(unit === 'accuracy' ? 1 : 3);
+  return `<svg viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="gains in ${label}">${rows.join('')}
+<line class="axis" x1="${n(x(0))}" x2="${n(x(0))}" y1="0" y2="${height - 20}"/><text x="${LEFT}" y="${height - 4}">worse by ${end}</text>
+<text x="${WIDTH - 4}" y="${height - 4}" text-anchor="end">better by ${end} ${label}</text></svg>`;
+}
+
+function curvesSvg(curves: readonly LossCurve[]): string {
+  const shown = curves.filter(({ points }) => points.length > 1);
+  const points = shown.flatMap((curve) => curve.points);
+  const [low, high] = extent(points.map(({ loss }) => loss));
+  const [first, last] = extent(points.map(({ step }) => step));
+  const x = (step: number) => 50 + ((step - first) / Math.max(1, last - first)) * (WIDTH - 60);
+  const y = (loss: number) => 190 - ((loss - low) / Math.max(1e-9, high - low)) * 180;
+  const lines = shown.map(({ points: own }, i) => {
+    const path = own.map(({ step, loss }) => `${n(x(step))},${n(y(loss))}`).join(' ');
+    return `<polyline class="curve c${i % 2}" points="${path}"/>`;
+  });
+  const names = shown.map(
+    ({ name }, i) =>
+      `<text class="c${i % 2}" x="${WIDTH - 10}" y="${16 + 16 * i}" text-anchor="end">${escaped(name)}</text>`,
+  );
+  return `<svg viewBox="0 0 ${WIDTH} 210" role="img" aria-label="loss by step">${lines.join('')}${names.join('')}
+<text x="44" y="14" text-anchor="end">${high.toFixed(2)}</text><text x="44" y="192" text-anchor="end">${low.toFixed(2)}</text>
+<text x="50" y="206">step ${first}</text><text x="${WIDTH - 10}" y="206" text-anchor="end">step ${last}</text></svg>`;
+}
+
+function extent(values: readonly number[]): [number, number] {
+  let [low, high] = [Infinity, -Infinity];
+  for (const value of values) {
+    if (!Number.isFinite(value)) continue;
+    low = Math.min(low, value);
+    high = Math.max(high, value);
+  }
+  return [low, high];
+}
+
+function answersTable(answers: Report['answers']): string {
+  const row = ({ task, prompt, base, tuned }: Report['answers'][number]) =>
+    `<tr><td>${escaped(task)}</td><td>${escaped(prompt)}</td><td>${escaped(base ?? '-')}</td><td>${escaped(tuned)}</td></tr>`;
+  return `<table><thead><tr><th>task</th><th>asked</th><th>base</th><th>tuned</th></tr></thead><tbody>${answers.map(row).join('')}</tbody></table>`;
+}
+
+const n = (value: number) => (Number.isFinite(value) ? value.toFixed(1) : '0');
+
+/** Models write whatever they like, also markup. */
+function escaped(text: string): string {
+  const names: Readonly<Record<string, string>> = {
+    '&': '&amp;',
+    '<': '&lt;',
+    '>': '&gt;',
+    '"': '&quot;',
+    "'": '&#39;',
+  };
+  return text.replace(/[&<>"']/g, (character) => names[character]!);
+}
+
+const STYLE = `:root{color-scheme:light dark;--good:light-dark(#1a7f37,#3fb950);--bad:light-dark(#b3261e,#ff7b72);--unsure:light-dark(#6e7781,#8b949e);--line:light-dark(#d0d7de,#30363d);--other:light-dark(#0969da,#58a6ff)}
+body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;background:light-dark(#fff,#0d1117);color:light-dark(#1f2328,#e6edf3)}
+.verdicts{display:grid;grid-template-columns:repeat(auto-fit,minmax(16rem,1fr));gap:1rem}article{border:1px solid var(--line);border-top:4px solid var(--unsure);border-radius:6px;padding:0 1rem}
+article.gained{border-top-color:var(--good)}article.lost{border-top-color:var(--bad)}ul{padding-left:1.1rem}svg{width:100%;height:auto;margin:.5rem 0}
+svg text{font-size:13px;fill:currentColor}svg line{stroke:currentColor;stroke-width:2}svg line.axis{stroke:var(--line)}rect{fill:var(--unsure)}rect.gained{fill:var(--good)}rect.lost{fill:var(--bad)}
+.curve{fill:none;stroke-width:1.5}.curve.c0{stroke:var(--unsure)}.curve.c1{stroke:var(--other)}text.c0{fill:var(--unsure)}text.c1{fill:var(--other)}
+table{border-collapse:collapse;width:100%}td,th{border:1px solid var(--line);padding:.4rem;text-align:left;vertical-align:top;white-space:pre-wrap;overflow-wrap:anywhere}`;

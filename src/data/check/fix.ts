@@ -1,6 +1,7 @@
 import { type ErrorCode, TunesmithError } from '../../errors/index.ts';
 import { sha256 } from '../../io/files.ts';
 import { openRecords } from '../read.ts';
+import type { RawRecord } from '../records.ts';
 import type { Fields } from '../shapes.ts';
 import { openRecordWriter } from '../write.ts';
 import { longHash } from './corpus-checks.ts';
@@ -55,52 +56,23 @@ export interface FixResult {
  *
  * @throws FILE_NOT_FOUND, DATA_FILE_TYPE, DATA_JSON, DISK_FULL, FILE_WRITE_FAILED
  */
-export async function fixFile(
-  file: string,
-  { out, personal, pseudonyms, drop, signal }: FixOptions,
-): Promise<FixResult> {
+export async function fixFile(file: string, options: FixOptions): Promise<FixResult> {
+  const { out, personal, signal } = options;
   const writer = openRecordWriter(out);
   const entries: FixEntry[] = [];
   const counts = new Map<ErrorCode, number>();
   const seen = new Map<number, number>();
   let [records, written] = [0, 0];
-  const log = (entry: FixEntry) => {
-    entries.push(entry);
-    for (const code of new Set(entry.codes)) counts.set(code, (counts.get(code) ?? 0) + 1);
-  };
   try {
     for await (const raw of openRecords(file).records) {
       signal?.throwIfAborted();
-      records++;
-      const at = { record: records, line: raw.line };
-      const reason = drop.get(raw.line);
-      if ('code' in raw) {
-        if (reason === undefined) throw unreadable(raw.code, raw.message, file, raw.line);
-        log({ ...at, codes: [raw.code], why: [raw.message], dropped: true });
-        continue;
+      const { value, entry } = fixRecord(raw, { file, record: ++records, seen }, options);
+      if (entry !== undefined) {
+        entries.push(entry);
+        for (const code of new Set(entry.codes)) counts.set(code, (counts.get(code) ?? 0) + 1);
       }
-      if (typeof raw.value !== 'object' || raw.value === null || Array.isArray(raw.value)) {
-        if (reason === undefined) throw unreadable('DATA_SHAPE_UNKNOWN', 'is no object.', file, raw.line);
-        log({ ...at, codes: [reason], why: ['is no object'], dropped: true, before: raw.value });
-        continue;
-      }
-      const { value, changes } = repairRecord(raw.value, { personal, pseudonyms });
-      const before =
-        personal === undefined ? raw.value : personal === 'pseudonymise' ? hidden(raw.value, pseudonyms) : undefined;
-      const kept = before === undefined ? {} : { before };
-      const hash = longHash(JSON.stringify(value));
-      const twin = seen.get(hash);
-      if (twin !== undefined || reason !== undefined) {
-        const code = reason ?? 'DATA_DUPLICATE';
-        const why = reason === undefined ? `left out: the same as line ${twin}` : `left out for ${code}`;
-        log({ ...at, codes: [code], why: [why], dropped: true, ...kept });
-        continue;
-      }
-      seen.set(hash, raw.line);
-      if (changes.length > 0) {
-        log({ ...at, codes: changes.map((c) => c.code), why: changes.map((c) => c.why), dropped: false, ...kept });
-      }
-      writer.write(value as Fields);
+      if (value === undefined) continue;
+      writer.write(value);
       written++;
     }
     writer.commit();
@@ -108,6 +80,39 @@ export async function fixFile(
     writer.discard();
   }
   return { head: { version: 1, file, out, records, written, personal: personal ?? 'kept' }, entries, counts };
+}
+
+/** What becomes of a record (undefined: left out), and what the log says of it. */
+function fixRecord(
+  raw: RawRecord,
+  at: { readonly file: string; readonly record: number; readonly seen: Map<number, number> },
+  { personal, pseudonyms, drop }: FixOptions,
+): { readonly value?: Fields; readonly entry?: FixEntry } {
+  const { line } = raw;
+  const place = { record: at.record, line };
+  const reason = drop.get(line);
+  if ('code' in raw) {
+    if (reason === undefined) throw unreadable(raw.code, raw.message, at.file, line);
+    return { entry: { ...place, codes: [raw.code], why: [raw.message], dropped: true } };
+  }
+  if (typeof raw.value !== 'object' || raw.value === null || Array.isArray(raw.value)) {
+    if (reason === undefined) throw unreadable('DATA_SHAPE_UNKNOWN', 'is no object.', at.file, line);
+    return { entry: { ...place, codes: [reason], why: ['is no object'], dropped: true, before: raw.value } };
+  }
+  const { value, changes } = repairRecord(raw.value, { personal, pseudonyms });
+  const before = personal === 'pseudonymise' ? hidden(raw.value, pseudonyms) : raw.value;
+  const kept = personal === 'redact' ? {} : { before };
+  const hash = longHash(JSON.stringify(value));
+  const twin = at.seen.get(hash);
+  if (twin !== undefined || reason !== undefined) {
+    const code = reason ?? 'DATA_DUPLICATE';
+    const why = reason === undefined ? `left out: the same as line ${twin}` : `left out for ${code}`;
+    return { entry: { ...place, codes: [code], why: [why], dropped: true, ...kept } };
+  }
+  at.seen.set(hash, line);
+  if (changes.length === 0) return { value: value as Fields };
+  const [codes, why] = [changes.map((c) => c.code), changes.map((c) => c.why)];
+  return { value: value as Fields, entry: { ...place, codes, why, dropped: false, ...kept } };
 }
 
 /** The record as it was but for its personal data, which only the key file holds. */

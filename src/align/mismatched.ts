@@ -9,8 +9,11 @@ export function mismatched(answers: readonly Answered[], maxPositions: number): 
   const prompts = answers.map(({ example, answerFrom }) => example.ids.subarray(0, answerFrom));
   const keys = prompts.map((ids) => ids.join(' '));
   return answers.map((_, i) => {
-    let other = (i - 1 + answers.length) % answers.length;
-    while (other !== i && keys[other] === keys[i]) other = (other - 1 + answers.length) % answers.length;
+    const before = (at: number) => (at - 1 + answers.length) % answers.length;
+    let other = before(i);
+    while (other !== i && keys[other] === keys[i]) other = before(other);
+    // Where all rows ask the same, another answer is the best that there is.
+    if (other === i) other = before(i);
     const { example, answerFrom } = answers[other]!;
     const prompt = prompts[i]!;
     const ids = Int32Array.from([...prompt, ...example.ids.subarray(answerFrom)].slice(0, maxPositions));

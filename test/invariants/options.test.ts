@@ -41,6 +41,11 @@ const preferred = writeRows(
   path.join(toys.folder, 'preferred.jsonl'),
   [1, 2, 3, 4].map((i) => ({ prompt: `Hello ${i}`, chosen: `Hi, ${i}.`, rejected: `Go away ${'now '.repeat(i)}` })),
 );
+/** Mostly good, so that answers of other rows become likelier too. */
+const marked = writeRows(
+  path.join(toys.folder, 'marked.jsonl'),
+  [1, 2, 3, 4].map((i) => ({ prompt: `Hello ${i}`, completion: `Hi, ${i}.`, label: i < 4 })),
+);
 const prefers = (method: string): Flags => ({ method, data: preferred, batch: 4 });
 
 type Change = readonly [flag: string, value: string | number | true, beside?: Flags];
@@ -95,7 +100,7 @@ const CHANGES: readonly Change[] = [
   ['batch', 3],
   ['class-weights', 'balanced', { method: 'classify', data: labelled, batch: 4 }],
   ['loss', 'hinge', prefers('dpo')],
-  ['loss', 'apo_zero_unpaired', prefers('kto')],
+  ['loss', 'apo_zero_unpaired', { method: 'kto', data: marked, batch: 4 }],
   ['loss', 'ipo', prefers('cpo')],
   ['beta', 0.5, prefers('dpo')],
   ['beta', 0.5, prefers('kto')],

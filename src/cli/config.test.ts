@@ -26,7 +26,8 @@ describe('configOptions', () => {
       'rs-lora rank-pattern alpha-pattern init d-initial feedforward modules-to-save freeze ' +
       'epochs steps batch micro-batch lr schedule warmup decay min-lr optimizer weight-decay beta1 beta2 eps momentum nesterov ' +
       'parameter-scale lora-plus-ratio neftune-alpha router-loss clip pack shuffle seed patience ' +
-      'out name save-every eval-every keep log device threads memory base-weights class-weights precision';
+      'out name save-every eval-every keep log device threads memory base-weights class-weights precision ' +
+      'replay replay-ratio from-scratch vocab loss beta label-smoothing rpo-alpha cpo-alpha gamma';
     expect(Object.keys(configOptions()).sort()).toEqual(promised.split(' ').sort());
   });
 

@@ -175,6 +175,9 @@ describe('each option changes something', () => {
     'replay-ratio',
     'from-scratch',
     'vocab',
+    'router-loss',
+    'map',
+    'shape',
   ];
 
   test('no option is forgotten', () => {

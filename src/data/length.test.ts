@@ -115,8 +115,13 @@ describe('long rows', () => {
     const labelled: Row = { ...text, labelled: { kind: 'single', names: ['x'] } };
     const example = { ids, labels: new Int32Array(8).fill(IGNORE), classes: [3] };
     const cut = prepareExamples([labelled], () => [example], { maxLength: 5, onLong: 'trim-context' });
-    expect(cut.examples.map(({ example: { ids, classes } }) => [[...ids], classes])).toEqual([[[97, 98, 99, 100, 101], [3]]]);
-    expect(cut.findings[0]).toMatchObject({ code: 'DATA_ROW_LONG', examples: [{ message: expect.stringContaining('cut at its end') }] });
+    expect(cut.examples.map(({ example: { ids, classes } }) => [[...ids], classes])).toEqual([
+      [[97, 98, 99, 100, 101], [3]],
+    ]);
+    expect(cut.findings[0]).toMatchObject({
+      code: 'DATA_ROW_LONG',
+      examples: [{ message: expect.stringContaining('cut at its end') }],
+    });
   });
 
   test('that are pre-tokenised are an error, whatever was chosen', () => {

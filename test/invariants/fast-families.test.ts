@@ -76,15 +76,18 @@ async function logitsOf(decoder: Decoder, ids: readonly number[]): Promise<Float
   return rows;
 }
 
-test.each(FAMILIES.map((json) => [String(json.model_type), json] as const))('%s gives fast about what it gives exactly', async (_, json) => {
-  const { config, tensors } = openModelSource(randomGguf(json));
-  const ids = Array.from({ length: 24 }, (_, i) => (i * i * 7 + i * 3 + 5) % 128);
-  const exact = await logitsOf(createDecoder({ engine, base: uploadBase(engine, config, tensors) }), ids);
-  const fast = await logitsOf(createDecoder({ engine, base: openStoredBase(engine, config, tensors) }), ids);
-  const distances = exact.map((expected, i) => {
-    const scale = Math.sqrt(expected.reduce((sum, x) => sum + x * x, 0));
-    return Math.sqrt(fast[i]!.reduce((sum, x, v) => sum + (x - expected[v]!) ** 2, 0)) / scale;
-  });
-  // Weights and activations are rounded to 8 bits.
-  expect(Math.max(...distances)).toBeLessThan(0.08);
-});
+test.each(FAMILIES.map((json) => [String(json.model_type), json] as const))(
+  '%s gives fast about what it gives exactly',
+  async (_, json) => {
+    const { config, tensors } = openModelSource(randomGguf(json));
+    const ids = Array.from({ length: 24 }, (_, i) => (i * i * 7 + i * 3 + 5) % 128);
+    const exact = await logitsOf(createDecoder({ engine, base: uploadBase(engine, config, tensors) }), ids);
+    const fast = await logitsOf(createDecoder({ engine, base: openStoredBase(engine, config, tensors) }), ids);
+    const distances = exact.map((expected, i) => {
+      const scale = Math.sqrt(expected.reduce((sum, x) => sum + x * x, 0));
+      return Math.sqrt(fast[i]!.reduce((sum, x, v) => sum + (x - expected[v]!) ** 2, 0)) / scale;
+    });
+    // Weights and activations are rounded to 8 bits.
+    expect(Math.max(...distances)).toBeLessThan(0.08);
+  },
+);

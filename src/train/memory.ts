@@ -167,6 +167,8 @@ export interface MemoryPlan {
 
 /** Micro-batches of this size use the CPU well and stay in its cache; larger ones only cost memory. */
 const TARGET_TOKENS = 384;
+/** In a narrow model that is pre-trained a program costs more than its numbers: micro-batches hold about so many tokens times width. */
+const NARROW = { numbers: 192 * 1024, most: 1024 };
 /** Share of the free memory that a run takes where the user gives no budget. */
 const SHARE = 0.8;
 
@@ -220,7 +222,7 @@ export function chooseMemory(
   const budgetBytes = budgetOf(trainee.config, available);
   const evaluation = requireEvaluation(trainee, dataset, budgetBytes);
   let leanest = Number.POSITIVE_INFINITY;
-  for (const { keep, targetTokens } of waysToSave(trainee.config)) {
+  for (const { keep, targetTokens } of waysToSave(trainee)) {
     const { largest, layouts } = layoutsOf(trainee.config, dataset, targetTokens);
     const predictedBytes = Math.max(evaluation, stepBytes(trainee, largest, keep, layouts));
     if (predictedBytes <= budgetBytes) return { keep, targetTokens, budgetBytes, predictedBytes };
@@ -229,11 +231,19 @@ export function chooseMemory(
   throw tooLittle(leanest, budgetBytes);
 }
 
+interface WayToSave {
+  readonly keep: Keep;
+  readonly targetTokens: number;
+}
+
 /** From the fastest to the leanest. */
-function waysToSave({ train }: RunConfig): readonly { readonly keep: Keep; readonly targetTokens: number }[] {
+function waysToSave({ config: { train, method }, source: { config: model } }: Trainee): readonly WayToSave[] {
   const fast = { keep: 'matmul', targetTokens: TARGET_TOKENS } as const;
   const lean = { keep: 'nothing', targetTokens: TARGET_TOKENS } as const;
-  return train.microBatch === undefined ? [fast, lean, { ...lean, targetTokens: 1 }] : [fast, lean];
+  if (train.microBatch !== undefined) return [fast, lean];
+  const narrow = Math.min(NARROW.most, Math.floor(NARROW.numbers / model.hiddenSize / 64) * 64);
+  const isNarrow = method.kind === 'pretrain' && narrow > TARGET_TOKENS;
+  return [...(isNarrow ? [{ ...fast, targetTokens: narrow }] : []), fast, lean, { ...lean, targetTokens: 1 }];
 }
 
 /** Steps whose micro-batches are looked at: enough to see how many shapes there are. */

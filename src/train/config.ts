@@ -220,7 +220,11 @@ export const DataConfig = z.strictObject({
   system: z.string().optional().describe('system prompt for rows without one: text, or a file that holds it'),
   format: z.enum(['auto', 'chat', 'raw']).default('auto').describe('how prompt and response rows become text'),
   trainOn: z.enum(['all', 'last']).default('all').describe('which assistant answers are trained'),
-  maxLength: z.int().min(2).optional().describe('longest row in tokens (default: 99.5th percentile within memory)'),
+  maxLength: z
+    .int()
+    .min(2)
+    .optional()
+    .describe('longest row in tokens (default: 99.5th percentile within memory; of documents blocks of 1024)'),
   onLong: z.enum(['trim-context', 'drop', 'error']).default('trim-context').describe('what happens to longer rows'),
   role: z
     .array(z.string().regex(/^[^=]+=(system|user|assistant|tool)$/, 'must be THEIRS=OURS such as bot=assistant'))

@@ -1,7 +1,7 @@
 import type { ErrorCode } from '../errors/index.ts';
 import type { Role } from '../text/messages.ts';
-import type { FindingLog } from './check.ts';
 import type { ColumnMap } from './columns.ts';
+import type { FindingLog } from './findings.ts';
 import type { Content, Format } from './formats/content.ts';
 import { detect } from './formats/detect.ts';
 import { readContent } from './formats/read-content.ts';

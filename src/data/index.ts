@@ -14,6 +14,8 @@ export {
   totalSteps,
 } from './batches.ts';
 export { cutDocument, packBlocks } from './blocks.ts';
+export { type ColumnMap, isKnownColumn, readPairs } from './columns.ts';
+export { type FileFormat, type ReadEvents, type ReadOptions, type ReadRow, readRows } from './convert.ts';
 export {
   assertNoErrors,
   createFindingLog,
@@ -25,9 +27,7 @@ export {
   mergeGroups,
   type Report,
   type Severity,
-} from './check.ts';
-export { type ColumnMap, isKnownColumn, readPairs } from './columns.ts';
-export { type FileFormat, type ReadEvents, type ReadOptions, type ReadRow, readRows } from './convert.ts';
+} from './findings.ts';
 export { type Content, FORMAT_NAMES, FORMATS, type Format } from './formats/content.ts';
 export { contentRow } from './formats/content-row.ts';
 export { type Written, writeContent } from './formats/write-content.ts';

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createFindingLog } from './check.ts';
+import { createFindingLog } from './findings.ts';
 import { joinMessages } from './join.ts';
 import { stripMail } from './strip-mail.ts';
 

@@ -1,6 +1,6 @@
 import { TunesmithError } from '../errors/index.ts';
 import type { Message, Role } from '../text/messages.ts';
-import type { FindingLog } from './check.ts';
+import type { FindingLog } from './findings.ts';
 import { openFiles } from './open-files.ts';
 import type { RowSource } from './row.ts';
 import type { Fields } from './shapes.ts';

@@ -1,7 +1,7 @@
 import { TunesmithError } from '../errors/index.ts';
 import { percentile } from '../math/stats.ts';
 import { type Example, IGNORE, supervisedTokens } from '../text/example.ts';
-import { createFindingLog, type FindingGroup, type FindingLog } from './check.ts';
+import { createFindingLog, type FindingGroup, type FindingLog } from './findings.ts';
 import type { Row, RowSource } from './row.ts';
 
 /**

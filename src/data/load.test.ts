@@ -4,7 +4,7 @@ import { dirname, join, relative } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { ErrorCode } from '../errors/index.ts';
-import { assertNoErrors, dataError, formatFindings } from './check.ts';
+import { assertNoErrors, dataError, formatFindings } from './findings.ts';
 import { type LoadedRows, type LoadOptions, loadRows } from './load.ts';
 
 let folder = '';

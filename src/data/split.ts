@@ -1,6 +1,6 @@
 import { TunesmithError } from '../errors/index.ts';
 import { permutation } from '../math/random.ts';
-import { createFindingLog, type FindingGroup } from './check.ts';
+import { createFindingLog, type FindingGroup } from './findings.ts';
 import type { Row } from './row.ts';
 import { groupSimilar, joinByKey, wordsOf } from './similar.ts';
 

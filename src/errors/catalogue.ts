@@ -527,6 +527,11 @@ export const CATALOGUE = {
     rule: 'RUN:step-N names a checkpoint that was kept; RUN alone its best.',
     fix: 'tunesmith runs show RUN lists the checkpoints.',
   },
+  RUN_CONFIG: {
+    exit: 2,
+    rule: 'config.json of a run is as the run wrote it.',
+    fix: 'put it back as it was, or use the version of tunesmith that config.json names under frozen.versions',
+  },
   RUN_DATA_CHANGED: { exit: 2, rule: 'A resumed run reads the very files that it was started with.' },
   RUN_EXISTS: { exit: 2, rule: 'A new run has a name of its own.' },
   RUN_NOT_FOUND: {

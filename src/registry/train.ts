@@ -1,5 +1,6 @@
 import { preferences } from '../align/open.ts';
 import { TunesmithError } from '../errors/index.ts';
+import type { OnActivity } from '../train/activity.ts';
 import type { RunConfigInput } from '../train/config.ts';
 import type { TrainEvent } from '../train/events.ts';
 import type { TrainPlan } from '../train/plan.ts';
@@ -21,6 +22,8 @@ export type TrainInput =
 export interface TrainOptions extends FindOptions {
   /** Told what the run will cost, before it starts. */
   readonly onPlan?: (plan: TrainPlan) => void;
+  /** Told of what takes long and yields no event, from the measuring before the run on. */
+  readonly onActivity?: OnActivity;
 }
 
 /**
@@ -37,10 +40,10 @@ export async function* train(input: TrainInput, options: TrainOptions = {}): Asy
   const request = await requestOf(input, options);
   const done = request.kind === 'resume' ? doneEvent(request.run) : undefined;
   if (done !== undefined) return yield done;
-  const run = await prepareRun(request, surroundings(), undefined, preferences);
+  const run = await prepareRun(request, surroundings(), options.onActivity, preferences);
   try {
     options.onPlan?.(run.plan);
-    yield* run.start(options.signal ?? new AbortController().signal);
+    yield* run.start(options.signal ?? new AbortController().signal, options.onActivity);
   } finally {
     await run.close();
   }

@@ -164,7 +164,7 @@ async function* evaluation(
     requireFinite(result.loss, state.step);
     samples = await hooks.sample(signal);
   } catch (error) {
-    if (signal.aborted) return false;
+    if (signal.aborted && error === signal.reason) return false;
     throw error;
   }
   const isBest = state.best === undefined || result.loss < state.best.loss;

@@ -19,7 +19,7 @@ import { type Classes, classWeights } from './classify/classes.ts';
 import { readClassifier } from './classify/file.ts';
 import { type Classifier, initialScore } from './classify/head.ts';
 import { requireClassifierOptions } from './classify/options.ts';
-import type { DataConfig, RunConfig } from './config.ts';
+import { type DataConfig, RunConfig } from './config.ts';
 import { type FrozenFacts, type RunContext, START } from './context.ts';
 import { type Dataset, isValidFile, openDataset, systemPrompt } from './dataset.ts';
 import type { TrainEvent } from './events.ts';
@@ -361,14 +361,14 @@ export function requireSameBase(expected: string | undefined, found: string, pat
   });
 }
 
-/** What config.json of a run freezes. */
+/** What config.json of a run freezes. Options that came after the run have their defaults. @throws RUN_CONFIG */
 export function readFrozen(run: string): { readonly config: RunConfig; readonly facts: FrozenFacts } {
-  const {
-    frozen,
-    origins: _,
-    ...config
-  } = readJson(join(run, 'config.json')) as RunConfig & { frozen: FrozenFacts; origins: unknown };
-  return { config, facts: frozen };
+  const file = join(run, 'config.json');
+  const { frozen, origins: _, ...stored } = readJson(file) as { frozen: FrozenFacts; origins: unknown };
+  const { data: config, error } = RunConfig.safeParse(stored);
+  if (config !== undefined) return { config, facts: frozen };
+  const faults = error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
+  throw new TunesmithError('RUN_CONFIG', { file, message: `${faults.join('; ')}.` });
 }
 
 /** @throws RUN_DATA_CHANGED */

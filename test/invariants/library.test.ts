@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readEvents } from '../../src/registry/events.ts';
@@ -58,6 +58,28 @@ describe('train() from code', () => {
     await all(config('straight'));
     expect(file('stopped').equals(file('straight'))).toBe(true);
     expect(await all({ resume: 'stopped' })).toMatchObject([{ type: 'done', steps: 6 }]);
+  });
+
+  test('goes on with a run of a version that knew fewer options, and refuses a config that is none', async () => {
+    const stop = new AbortController();
+    for await (const event of train(config('old'), { runs, signal: stop.signal }))
+      if (event.type === 'step') stop.abort();
+    const file = path.join(runs, 'old', 'config.json');
+    const { data, ...stored } = frozen('old');
+    const { map: _, ...older } = data;
+    writeFileSync(file, JSON.stringify({ ...stored, data: older }));
+    expect(lossesOf(await all({ resume: 'old' }))).toHaveLength(5);
+    writeFileSync(file, JSON.stringify({ ...stored, data: { ...data, shape: 'oval' } }));
+    rmSync(path.join(runs, 'old', 'checkpoints'), { recursive: true });
+    writeFileSync(path.join(runs, 'old', 'events.jsonl'), '');
+    await expect(all({ resume: 'old' })).rejects.toThrow('RUN_CONFIG');
+  });
+
+  test('tells of what takes long before and between the events', async () => {
+    const kinds = new Set<string>();
+    const watched = config('watched', { data: { train: toys.chats, valid: 0.3 } });
+    await all(watched, { onActivity: ({ kind }) => void kinds.add(kind) });
+    expect([...kinds]).toEqual(expect.arrayContaining(['measure', 'evaluate']));
   });
 
   test('starts from another run with what was chosen for it, but for what is chosen anew', async () => {

@@ -158,6 +158,18 @@ describe('each option changes something', () => {
     await train(toys, { data: bots, batch: 1, steps: 1, allow: 'DATA_SPECIAL_TOKEN' });
   });
 
+  test('--map and --shape say what the columns mean', async () => {
+    const rows = ['Hi', 'Ho'].map((frage) => ({ frage, antwort: 'Well.', text: `${frage} there` }));
+    const data = writeRows(path.join(toys.folder, 'columns.jsonl'), rows);
+    const few = { data, batch: 1, steps: 1 };
+    const asText = await train(toys, few);
+    await expect(train(toys, { ...few, map: 'frage=prompt,antwort=completion' })).rejects.toThrow(
+      'DATA_SHAPE_AMBIGUOUS',
+    );
+    const asPairs = await train(toys, { ...few, map: 'frage=prompt,antwort=completion', shape: 'prompt/completion' });
+    expect(asPairs.losses).not.toEqual(asText.losses);
+  });
+
   /** Options that say where, how fast, or from what, and those that have tests of their own. */
   const ELSEWHERE = [
     'model',

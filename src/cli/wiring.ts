@@ -8,7 +8,8 @@ export const domain: Domain = {
   async prepareRun(request, onActivity) {
     const { prepareRun, surroundings } = await import('../train/run.ts');
     const { preferences } = await import('../align/open.ts');
-    return prepareRun(request, surroundings(), onActivity, preferences);
+    const { abilities } = await import('../evaluate/abilities.ts');
+    return prepareRun(request, surroundings(), onActivity, preferences, abilities);
   },
   async *score(model, data, signal, reading) {
     yield* (await import('../evaluate/score.ts')).score(model, data, signal, reading);

@@ -505,6 +505,11 @@ export const CATALOGUE = {
     rule: "A prompt has at least one token, and leaves room for an answer in the model's context.",
   },
   // training
+  REPLAY_MEASURED: {
+    exit: 2,
+    rule: 'Text on which forgetting is measured is not trained on.',
+    fix: 'replay other text.',
+  },
   TRAIN_DISK: { exit: 2, rule: 'There is room on the disk for the checkpoints of the run.' },
   TRAIN_MEMORY: { exit: 2, rule: 'The run fits into memory.' },
   TRAIN_NOT_FINITE: { exit: 1, rule: 'Loss and gradients are finite.' },

@@ -32,10 +32,15 @@ export type Task =
 /** The probes of general ability and general text, one item a paragraph. @throws FILE_NOT_FOUND */
 export function quickSuite(generalText: string): Task[] {
   const probes = Object.entries(probeItems()).map(([name, items]) => ({ kind: 'choice', name, items }) as const);
-  const paragraphs = readText(generalText)
+  return [...probes, { kind: 'text', name: 'general text', items: paragraphsOf(generalText) }];
+}
+
+/** The paragraphs of a text file. @throws FILE_NOT_FOUND */
+export function paragraphsOf(file: string): string[] {
+  const paragraphs = readText(file)
     .split(/\n\s*\n|\n/)
     .map((text) => text.trim());
-  return [...probes, { kind: 'text', name: 'general text', items: paragraphs.filter((text) => text !== '') }];
+  return paragraphs.filter((text) => text !== '');
 }
 
 /** The first items of a task, evenly spread, so that all of its kinds stay. */

@@ -1,5 +1,6 @@
 import { preferences } from '../align/open.ts';
 import { TunesmithError } from '../errors/index.ts';
+import { abilities } from '../evaluate/abilities.ts';
 import type { OnActivity } from '../train/activity.ts';
 import type { RunConfigInput } from '../train/config.ts';
 import type { TrainEvent } from '../train/events.ts';
@@ -40,7 +41,7 @@ export async function* train(input: TrainInput, options: TrainOptions = {}): Asy
   const request = await requestOf(input, options);
   const done = request.kind === 'resume' ? doneEvent(request.run) : undefined;
   if (done !== undefined) return yield done;
-  const run = await prepareRun(request, surroundings(), options.onActivity, preferences);
+  const run = await prepareRun(request, surroundings(), options.onActivity, preferences, abilities);
   try {
     options.onPlan?.(run.plan);
     yield* run.start(options.signal ?? new AbortController().signal, options.onActivity);

@@ -101,11 +101,11 @@ export const ClassifyMethod = z.strictObject({
     .describe("share of a label's confident answers that shall be right, which sets its threshold"),
 });
 
-/** Texts and documents, every token of which trains. */
-export const PretrainMethod = z.strictObject({
-  kind: z.literal('pretrain'),
+/** What is mixed in so that it is not forgotten. */
+const rehearsal = {
   replay: z
     .string()
+    .min(1)
     .optional()
     .describe('rows of what shall not be forgotten, mixed into every step: a file, a folder or a pattern'),
   replayRatio: z
@@ -113,7 +113,18 @@ export const PretrainMethod = z.strictObject({
     .gt(0)
     .lt(1)
     .optional()
-    .describe('share of the blocks of a step that are replayed (default: 0.05)'),
+    .describe('share of the rows of a step that are replayed (default: 0.1; pretrain: of its blocks, 0.05)'),
+};
+
+/** Answers to learn. */
+export const SftMethod = z.strictObject({ kind: z.literal('sft'), ...rehearsal });
+/** See {@link SftMethod}. */
+export type SftMethod = z.infer<typeof SftMethod>;
+
+/** Texts and documents, every token of which trains. */
+export const PretrainMethod = z.strictObject({
+  kind: z.literal('pretrain'),
+  ...rehearsal,
   fromScratch: z
     .string()
     .optional()
@@ -199,7 +210,7 @@ export type SimpoMethod = z.infer<typeof SimpoMethod>;
 
 /** The objective. */
 export const Method = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('sft') }),
+  SftMethod,
   ClassifyMethod,
   PretrainMethod,
   DpoMethod,

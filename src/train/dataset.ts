@@ -22,6 +22,7 @@ import { type Classes, classRenderer, findClasses, keepLabelsTrained } from './c
 import type { DataConfig, Method } from './config.ts';
 import type { Aligned } from './objective.ts';
 import type { Pretraining } from './pretrain/pretraining.ts';
+import type { Replay } from './retain/replay.ts';
 import { rowRenderer, type TextSetup } from './rows.ts';
 
 /** Rows as the model will see them, and what is to be known about them. */
@@ -37,6 +38,8 @@ export interface Dataset {
   readonly warnings: readonly { readonly code: string; readonly message: string }[];
   /** How documents lie in blocks, where they are pre-trained on. */
   readonly pretraining?: Pretraining | undefined;
+  /** What is mixed into every step so that it is not forgotten. */
+  readonly replay?: Replay | undefined;
   /** What preferences are trained with; the examples of a row follow one another, in all parts. */
   readonly aligned?: Aligned | undefined;
 }

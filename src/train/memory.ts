@@ -216,7 +216,7 @@ function gridLengths(longest: number): number {
  */
 export function chooseMemory(
   trainee: Trainee,
-  dataset: Pick<Dataset, 'train' | 'select' | 'report' | 'pretraining' | 'aligned'>,
+  dataset: Pick<Dataset, 'train' | 'select' | 'report' | 'pretraining' | 'aligned' | 'replay'>,
   available: number,
 ): MemoryPlan {
   const budgetBytes = budgetOf(trainee.config, available);
@@ -252,10 +252,12 @@ const STEPS = 100;
 /** The largest micro-batch of a step of the longest rows, and how many shapes micro-batches have. */
 function layoutsOf(
   { train, method }: RunConfig,
-  dataset: Pick<Dataset, 'train' | 'pretraining' | 'aligned'>,
+  dataset: Pick<Dataset, 'train' | 'pretraining' | 'aligned' | 'replay'>,
   targetTokens: number,
 ): { readonly largest: Layout; readonly layouts: number } {
-  const rowLengths = rowExamples(dataset).map((row) => row.map(({ example }) => example.ids.length));
+  const { replay } = dataset;
+  const replayed = replay?.blocks.map((block) => block.map((piece) => replay.examples[piece]!)) ?? [];
+  const rowLengths = [...rowExamples(dataset), ...replayed].map((row) => row.map(({ example }) => example.ids.length));
   const options = { pack: train.pack, microBatch: train.microBatch, targetTokens, together: rowsTogether(method) };
   const longest = layoutsOfStep(
     rowLengths

@@ -15,14 +15,15 @@ import type { MemoryPlan } from './memory.ts';
 import { trainedTensors } from './names.ts';
 import type { Network } from './network.ts';
 import { optimizerBytes } from './optimisers/index.ts';
-import { batchRows, replayedPerStep, rowExamples } from './pretrain/pretraining.ts';
+import { batchRows, rowExamples } from './pretrain/pretraining.ts';
+import { replayedPerStep } from './retain/replay.ts';
 
 /** What a run will cost, measured on its longest rows. */
 export interface TrainPlan {
   readonly method: RunConfig['method']['kind'];
   /** Training rows; in pre-training blocks. */
   readonly rows: number;
-  /** Blocks that are replayed: how many there are, how many a step takes on average, and tokens of the whole run. */
+  /** Rows or blocks that are replayed: how many there are, how many a step takes on average, and tokens of the whole run. */
   readonly replay?: { readonly rows: number; readonly perStep: number; readonly tokens: number };
   /** Validation rows that select and that report. */
   readonly validRows: number;
@@ -112,14 +113,13 @@ function secondsOf(dataset: Dataset, loop: Frozen['loop'], measured: Measured): 
 }
 
 /** Tokens of a run that are replayed, about. */
-function replayedTokens({ pretraining }: Dataset, { totalSteps, order }: Frozen['loop']): number {
-  const replay = pretraining?.replay;
+function replayedTokens({ replay }: Dataset, { totalSteps, order }: Frozen['loop']): number {
   if (replay === undefined) return 0;
   return (totalSteps * replayedPerStep(order.batch, replay) * tokensOf(replay.examples)) / replay.blocks.length;
 }
 
 function replayOf(dataset: Dataset, loop: Frozen['loop']): Pick<TrainPlan, 'replay'> {
-  const replay = dataset.pretraining?.replay;
+  const { replay } = dataset;
   if (replay === undefined) return {};
   const perStep = replayedPerStep(loop.order.batch, replay);
   return { replay: { rows: replay.blocks.length, perStep, tokens: Math.round(replayedTokens(dataset, loop)) } };

@@ -1,8 +1,8 @@
 import { availableParallelism, freemem } from 'node:os';
-import { basename, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { type Engine, type Handle, openOrt } from '../engine/index.ts';
 import { TunesmithError } from '../errors/index.ts';
-import { fileExists, folderExists, listFolder, readJson } from '../io/index.ts';
+import { folderExists, readJson } from '../io/index.ts';
 import { version } from '../io/version.ts';
 import { startedAdapter, uploadAdapter } from '../model/adapter-handles.ts';
 import { uploadBase } from '../model/base.ts';
@@ -21,7 +21,7 @@ import { type Classifier, initialScore } from './classify/head.ts';
 import { requireClassifierOptions } from './classify/options.ts';
 import { type DataConfig, RunConfig } from './config.ts';
 import { type FrozenFacts, type RunContext, START } from './context.ts';
-import { type Dataset, isValidFile, openDataset, systemPrompt } from './dataset.ts';
+import { isValidFile, openDataset, systemPrompt } from './dataset.ts';
 import type { TrainEvent } from './events.ts';
 import { executeRun } from './execute.ts';
 import { type Frozen, freeze, requireEffective, requireTaken } from './freeze.ts';
@@ -34,8 +34,12 @@ import { openDocuments } from './pretrain/documents.ts';
 import { requirePretrainOptions } from './pretrain/options.ts';
 import { batchRows } from './pretrain/pretraining.ts';
 import { absolutePaths, makeModel, placeWeights } from './pretrain/start.ts';
+import { type Abilities, NO_ABILITIES } from './retain/abilities.ts';
+import { requireRetainOptions } from './retain/options.ts';
+import { withAbsoluteReplay, withReplay } from './retain/replay.ts';
 import { requireExperts } from './router-loss.ts';
 import { chooseFormat, type TextSetup } from './rows.ts';
+import { requireSameData, runPath } from './run-folder.ts';
 import { holdRun } from './run-lock.ts';
 import { trainedBy } from './trained.ts';
 
@@ -97,10 +101,11 @@ export async function prepareRun(
   around: Surroundings,
   onActivity: OnActivity = () => {},
   objectives: Objectives = () => undefined,
+  abilities: Abilities = NO_ABILITIES,
 ): Promise<PreparedRun> {
   const release = request.kind === 'resume' ? holdRun(request.run) : undefined;
   try {
-    const { close, ...run } = await prepare(request, around, release, { onActivity, objectives });
+    const { close, ...run } = await prepare(request, around, release, { onActivity, objectives, abilities });
     return { ...run, close: () => close().finally(release) };
   } catch (error) {
     release?.();
@@ -112,11 +117,14 @@ async function prepare(
   request: RunRequest,
   around: Surroundings,
   release: (() => void) | undefined,
-  { onActivity, objectives }: { readonly onActivity: OnActivity; readonly objectives: Objectives },
+  {
+    onActivity,
+    ...given
+  }: { readonly onActivity: OnActivity; readonly objectives: Objectives; readonly abilities: Abilities },
 ): Promise<PreparedRun> {
   const old = request.kind === 'resume' ? readFrozen(request.run) : undefined;
   const config = request.kind === 'start' ? request.config : old!.config;
-  const inputs = await openInputs(request, config, old, around, objectives);
+  const inputs = await openInputs(request, config, old, around, given);
   const { source, spec, peft, dataset, frozen, memory, text, clock, path, sha256 } = inputs;
   const { seed } = config.train;
   const threads = old?.facts.threads ?? config.compute.threads ?? around.cores;
@@ -171,7 +179,7 @@ async function openInputs(
   given: RunConfig,
   old: FrozenRun | undefined,
   around: Surroundings,
-  objectives: Objectives,
+  { objectives, abilities }: { readonly objectives: Objectives; readonly abilities: Abilities },
 ) {
   if (given.compute.device === 'webgpu') {
     throw new TunesmithError('CLI_OPTION_VALUE', {
@@ -183,6 +191,7 @@ async function openInputs(
   if (request.kind === 'start') requireClassifierOptions(given, request.origins);
   if (request.kind === 'start') requirePretrainOptions(given, request.origins);
   if (request.kind === 'start') requireAlignedOptions(given, request.origins);
+  if (request.kind === 'start') requireRetainOptions(given);
   const path = request.kind === 'resume' ? request.run : runPath(given, request.base.path, around.now());
   const { seed } = given.train;
   const documents = given.method.kind === 'pretrain' ? await openDocuments(normalisedData(given), seed) : undefined;
@@ -217,10 +226,11 @@ async function openInputs(
   const { method } = config;
   const reading = { data: pinned, text, model: source.config, longest, seed };
   const open = objectives(method)?.open ?? openDataset;
-  const dataset =
+  const read =
     documents === undefined || method.kind !== 'pretrain'
       ? await open({ ...reading, method: method.kind })
       : await openPretraining(documents, { ...reading, method });
+  const dataset = await withReplay(read, { ...reading, method, measured: abilities.generalText() });
   if (peft?.score !== undefined) requireSameLabels(adapterFolder(request, config)!, dataset.classes);
   if (request.kind === 'resume') requireSameData(request.run, dataset);
   else requireEffective(config, dataset.select.length > 0);
@@ -277,7 +287,12 @@ function withAbsolutePaths(config: RunConfig, data: DataConfig, base: RunBase): 
       ...(isValidFile(valid) ? { valid: resolve(valid) } : {}),
     },
     ...(initAdapter === undefined ? {} : { initAdapter: resolve(initAdapter) }),
-    ...(method.kind === 'pretrain' ? { method: absolutePaths(method) } : {}),
+    method:
+      method.kind === 'pretrain'
+        ? absolutePaths(withAbsoluteReplay(method))
+        : method.kind === 'sft'
+          ? withAbsoluteReplay(method)
+          : method,
   };
 }
 
@@ -331,26 +346,6 @@ function ownAdapter(run: string): string | undefined {
   return newestCheckpoint(run) ?? (folderExists(start) ? start : undefined);
 }
 
-/** @throws RUN_EXISTS */
-function runPath(config: RunConfig, base: string, now: Date): string {
-  const { out, name } = config.output;
-  if (name !== undefined) {
-    const path = join(out, name);
-    if (!folderExists(path)) return path;
-    throw new TunesmithError('RUN_EXISTS', {
-      file: path,
-      message: 'is there already.',
-      fix: `continue it with --resume ${name}, or choose another --name`,
-    });
-  }
-  const model = basename(config.model).replace(/\.(?:gguf|json)$/i, '') || basename(base);
-  const stem = `${now.toISOString().slice(0, 10)}-${model.toLowerCase().replace(/[^a-z0-9.-]+/g, '-')}`;
-  const taken = new Set(folderExists(out) ? listFolder(out) : []);
-  let number = 1;
-  while (taken.has(`${stem}-${number}`)) number++;
-  return join(out, `${stem}-${number}`);
-}
-
 /** @throws ADAPTER_MISMATCH */
 export function requireSameBase(expected: string | undefined, found: string, path: string): void {
   if (expected === undefined || expected === found) return;
@@ -369,28 +364,4 @@ export function readFrozen(run: string): { readonly config: RunConfig; readonly 
   if (config !== undefined) return { config, facts: frozen };
   const faults = error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`);
   throw new TunesmithError('RUN_CONFIG', { file, message: `${faults.join('; ')}.` });
-}
-
-/** @throws RUN_DATA_CHANGED */
-function requireSameData(run: string, dataset: Dataset): void {
-  const file = join(run, 'data.json');
-  if (!fileExists(file)) return;
-  const { files } = readJson(file) as { files: readonly { path: string; sha256: string }[] };
-  for (const old of files) {
-    const now = dataset.files.find((f) => resolve(f.path) === resolve(old.path));
-    if (now?.sha256 === old.sha256) continue;
-    throw new TunesmithError('RUN_DATA_CHANGED', {
-      file: old.path,
-      message: 'has changed since the run was started.',
-      fix: 'put the old file back, or train the new one with --from RUN',
-    });
-  }
-  const known = new Set(files.map(({ path }) => resolve(path)));
-  const added = dataset.files.find(({ path }) => !known.has(resolve(path)));
-  if (added === undefined) return;
-  throw new TunesmithError('RUN_DATA_CHANGED', {
-    file: added.path,
-    message: 'was not there when the run was started.',
-    fix: 'move it away, or train it with --from RUN',
-  });
 }

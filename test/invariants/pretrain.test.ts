@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
 import { openModelSource } from '../../src/model/source.ts';
@@ -6,7 +6,7 @@ import { openText } from '../../src/text/index.ts';
 import { cli, type Line, linesOf, temporaryFolder } from '../support/cli.ts';
 import { lossesOf } from '../support/close.ts';
 import { writeRows } from '../support/golden-rows.ts';
-import { type Flags, resume, train, trainArgs, writeToys } from '../support/toy-runs.ts';
+import { type Flags, interrupted, resume, train, trainArgs, writeToys } from '../support/toy-runs.ts';
 
 /** One engine for all runs of the file: starting a process for each would take most of the time. */
 vi.mock('../../src/engine/index.ts', async (importActual) => {
@@ -49,21 +49,6 @@ async function refused(flags: Flags): Promise<string> {
   const { exit, stderr } = await cli(trainArgs(toys, 'refused', flags));
   expect(exit, stderr).toBe(2);
   return stderr;
-}
-
-/** Interrupts a run once its log holds a text, and goes on with it. */
-async function interrupted(name: string, flags: Flags, at: string): Promise<string> {
-  const run = path.join(toys.folder, name);
-  const stop = new AbortController();
-  const watching = setInterval(() => {
-    const file = path.join(run, 'events.jsonl');
-    if (existsSync(file) && readFileSync(file, 'utf8').includes(at)) stop.abort();
-  }, 1);
-  const { exit, stderr } = await cli(trainArgs(toys, name, flags), stop.signal);
-  clearInterval(watching);
-  expect([0, 130], stderr).toContain(exit);
-  if (exit === 130) expect((await resume(run)).exit).toBe(0);
-  return run;
 }
 
 const weightsOf = (run: string, file: string) => readFileSync(path.join(run, 'last', file));
@@ -168,7 +153,7 @@ describe('replay', () => {
 
   test('goes on to the same bits', async () => {
     const straight = await train(toys, REPLAY);
-    const run = await interrupted('replayed', REPLAY, '"step":5,');
+    const run = await interrupted(toys, 'replayed', REPLAY, '"step":5,');
     expect(lossesIn(run)).toEqual(straight.losses);
     const file = 'adapter_model.safetensors';
     expect(weightsOf(run, file).equals(weightsOf(straight.run, file))).toBe(true);
@@ -237,7 +222,7 @@ describe('a model from scratch', () => {
     const flags = { ...SCRATCH, steps: 9, 'save-every': 4, valid: held, 'eval-every': 3 };
     const straight = await train(toys, flags);
     for (const at of ['"type":"warning"', '"step":6,']) {
-      const run = await interrupted(`scratch-${at.replace(/\W/g, '')}`, flags, at);
+      const run = await interrupted(toys, `scratch-${at.replace(/\W/g, '')}`, flags, at);
       expect(lossesIn(run)).toEqual(straight.losses);
       expect(weightsOf(run, 'model.safetensors').equals(weightsOf(straight.run, 'model.safetensors'))).toBe(true);
     }
@@ -282,7 +267,7 @@ describe('bad input of pre-training', () => {
     ['--role', { role: 'bot=assistant' }],
     ['--replay-ratio', { 'replay-ratio': 0.1 }],
     ['--vocab', { vocab: 300 }],
-    ['--replay', { method: 'sft', replay: general }],
+    ['--replay', { method: 'classify', replay: general }],
     ['--from-scratch', { 'from-scratch': shortForm }],
     ['--weights', { model: undefined, 'from-scratch': shortForm, weights: 'lora' }],
     ['--rank', { model: undefined, 'from-scratch': shortForm, rank: 4 }],

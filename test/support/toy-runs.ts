@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect } from 'vitest';
 import { type Called, cli, type Line } from './cli.ts';
@@ -68,4 +68,19 @@ export async function train(toys: Toys, flags: Flags = {}): Promise<Trained> {
 /** Goes on with a run in this process. */
 export async function resume(run: string, signal?: AbortSignal): Promise<Called> {
   return cli(['train', '--resume', run], signal);
+}
+
+/** Interrupts a run once its log holds a text, and goes on with it. */
+export async function interrupted(toys: Toys, name: string, flags: Flags, at: string): Promise<string> {
+  const run = path.join(toys.folder, name);
+  const stop = new AbortController();
+  const watching = setInterval(() => {
+    const file = path.join(run, 'events.jsonl');
+    if (existsSync(file) && readFileSync(file, 'utf8').includes(at)) stop.abort();
+  }, 1);
+  const { exit, stderr } = await cli(trainArgs(toys, name, flags), stop.signal);
+  clearInterval(watching);
+  expect([0, 130], stderr).toContain(exit);
+  if (exit === 130) expect((await resume(run)).exit).toBe(0);
+  return run;
 }

@@ -18,10 +18,7 @@ const OF_CONVERSATIONS: Readonly<Record<string, string>> = {
  */
 export function requirePretrainOptions({ method }: RunConfig, origins: Readonly<Record<string, string>>): void {
   if (method.kind !== 'pretrain') return;
-  const { replay, replayRatio, fromScratch, vocab } = method;
-  if (replayRatio !== undefined && replay === undefined) {
-    throw conflict('--replay-ratio has no effect without --replay.', 'give --replay FILE or leave --replay-ratio out');
-  }
+  const { replay, fromScratch, vocab } = method;
   if (vocab !== undefined && fromScratch === undefined) {
     throw conflict('--vocab has no effect on a model that has a tokenizer.', 'leave --vocab out');
   }

@@ -30,10 +30,6 @@ export function placeWeights(engine: Engine, made: NewModel | undefined, stored:
 
 /** The method as config.json keeps it: files from wherever the run goes on. */
 export function absolutePaths(method: PretrainMethod): PretrainMethod {
-  const { replay, fromScratch } = method;
-  return {
-    ...method,
-    ...(replay === undefined ? {} : { replay: resolve(replay) }),
-    ...(fromScratch === undefined ? {} : { fromScratch: resolve(fromScratch) }),
-  };
+  const { fromScratch } = method;
+  return fromScratch === undefined ? method : { ...method, fromScratch: resolve(fromScratch) };
 }

@@ -191,10 +191,28 @@ export interface MicroBatch {
   readonly lossWeights?: Float32Array;
   /** [P] the classes of each row, where rows are classified. */
   readonly classes?: readonly (readonly number[])[];
+  /** Distributions that are to be met beside the targets. */
+  readonly soft?: SoftTargets;
   /** Tokens that are not padding. */
   readonly realTokens: number;
   /** P. */
   readonly lossTokens: number;
+}
+
+/** What the next token shall be distributed as, at S positions: the K likeliest tokens, and one share for all others. */
+export interface SoftTargets {
+  /** K. */
+  readonly kept: number;
+  /** [S] index in N of the hidden state that predicts. */
+  readonly positions: Int32Array;
+  /** [S*K] token ids. */
+  readonly ids: Int32Array;
+  /** [S*K] their probabilities. */
+  readonly shares: Float32Array;
+  /** [S] the probability of all other tokens together. */
+  readonly rest: Float32Array;
+  /** [S] what the gradient of each position counts. */
+  readonly weights: Float32Array;
 }
 
 /**

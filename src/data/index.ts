@@ -8,6 +8,7 @@ export {
   type MicroBatchPlan,
   type OrderOptions,
   planMicroBatches,
+  type SoftTargets,
   type StepRows,
   stepRows,
   stepsPerEpoch,

@@ -114,6 +114,11 @@ const rehearsal = {
     .lt(1)
     .optional()
     .describe('share of the rows of a step that are replayed (default: 0.1; pretrain: of its blocks, 0.05)'),
+  klWeight: z
+    .number()
+    .positive()
+    .optional()
+    .describe('weight of KL(start || now) on prompts and on what is replayed, such as 0.5 (default: none)'),
 };
 
 /** Answers to learn. */

@@ -38,6 +38,7 @@ import type { TrainEvent } from './events.ts';
 import { type Evaluated, type LoopEnd, type LoopHooks, trainLoop } from './loop.ts';
 import type { AlignedSession } from './objective.ts';
 import { bitsPerByte, rowExamples, stepExamples, trainedExamples } from './pretrain/pretraining.ts';
+import { beginHolding, type HeldSteps } from './retain/session.ts';
 import { holdRun } from './run-lock.ts';
 import { answerSamples, samplePrompts } from './samples.ts';
 import { initialState, type OptimizerState } from './step.ts';
@@ -86,6 +87,7 @@ async function* runFrom(run: RunContext, signal: AbortSignal): AsyncGenerator<Tr
   const state = initialState(run.net, run.frozen.loop.optimizer);
   const checkpoint = run.isResumed ? newestCheckpoint(run.path) : undefined;
   const session = await run.dataset.aligned?.begin(run, state, signal);
+  const heldSteps = await beginHolding(run, state, signal);
   const progress =
     checkpoint === undefined ? await firstProgress(run, session, signal) : restored(run, state, checkpoint);
   const log = openAppender(join(run.path, 'events.jsonl'), progress.eventBytes);
@@ -95,7 +97,7 @@ async function* runFrom(run: RunContext, signal: AbortSignal): AsyncGenerator<Tr
     const warnings = [...(checkpoint === undefined ? run.dataset.warnings : []), ...run.warnings];
     if (checkpoint !== undefined) yield record.write({ type: 'checkpoint', step: progress.step, path: checkpoint });
     yield* warnings.map((warning) => record.write({ type: 'warning', ...warning }));
-    const hooks = createHooks({ run, session, state, first: progress, record });
+    const hooks = createHooks({ run, session, heldSteps, state, first: progress, record });
     const examples = trainedExamples(run.dataset).map(({ example }) => example);
     const loop = trainLoop(run.net, state, examples, run.frozen.loop, hooks, progress, signal);
     let next = await loop.next();
@@ -233,12 +235,13 @@ function restored(run: RunContext, state: OptimizerState, checkpoint: string): P
 interface Begun {
   readonly run: RunContext;
   readonly session: AlignedSession | undefined;
+  readonly heldSteps: HeldSteps | undefined;
   readonly state: OptimizerState;
   readonly first: Progress;
   readonly record: Recorder;
 }
 
-function createHooks({ run, session, state, first, record }: Begun): LoopHooks {
+function createHooks({ run, session, heldSteps, state, first, record }: Begun): LoopHooks {
   const { net, dataset, path, frozen } = run;
   const select = dataset.select.map(({ example }) => example);
   const trained = trainedExamples(dataset);
@@ -252,7 +255,7 @@ function createHooks({ run, session, state, first, record }: Begun): LoopHooks {
     writeFolderAtomic(join(path, name), (folder) => write(folder, tensors));
   return {
     evaluate: select.length === 0 ? undefined : (signal) => evaluate(run, session, select, signal),
-    takeStep: session?.takeStep,
+    takeStep: session?.takeStep ?? heldSteps,
     stepExamples: stepExamples(dataset, frozen.loop.order),
     sample: (signal) => answerSamples(run, prompts, signal),
     saveBest: async () => keepAs('best', await readTrained(net)),

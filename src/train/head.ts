@@ -56,8 +56,8 @@ export function headGraph(shape: HeadShape, mode: HeadMode): Graph {
   return finishGraph(g, outputs);
 }
 
-/** `dx` and, but for `gradient`, those of the norm, from the gradient of what the norm gives. */
-function inputGradients(
+/** `dx` and, but for `gradient`, those of the norm, from the gradient of what the norm gives; added to `dx.in`. */
+export function inputGradients(
   g: Builder,
   { tokens, config }: HeadShape,
   mode: HeadMode,
@@ -74,7 +74,7 @@ function inputGradients(
  * Sum over the last axis, strip by strip: [C, V] to [C, 1]. Added in one go, tens of thousands of positive terms lose what is small beside the
  * sum so far (7e-6 of it at 49,152 terms), and the gradient, a difference of two nearly equal parts, is off by ten times that.
  */
-function sumOfMany(g: Builder, x_CV: Value): Value {
+export function sumOfMany(g: Builder, x_CV: Value): Value {
   const [rows, width] = x_CV.shape as [number, number];
   const even = Math.floor(width / STRIP) * STRIP;
   if (even === 0) return g.reduceSum(x_CV, [-1]);

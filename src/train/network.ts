@@ -22,6 +22,7 @@ import { type Classifier, classifierHead, SCORE } from './classify/head.ts';
 import type { HeadMode } from './head.ts';
 import { outerGradients } from './outer-gradients.ts';
 import { cached } from './programs.ts';
+import { softHead } from './retain/soft-head.ts';
 import { ROUTER_LOAD, routerInputs, routerLossOf, routerSlope } from './router-loss.ts';
 import { firstTrained, gradientMode, nothingTrained, type Trained, trainedByAdapter, withScore } from './trained.ts';
 import { type HeadResult, vocabularyHead } from './vocabulary-head.ts';
@@ -145,12 +146,18 @@ export interface MicroStep {
   readonly outer: Handles;
   /** Tokens with loss. */
   readonly tokens: number;
+  /** Cross entropy of each distribution that was to be met, [C, 1] for each chunk of positions; padded as `nll`. */
+  readonly soft?: readonly Handle[];
 }
 
 /** Forward and backward pass over one micro-batch. Dropout and noise are functions of the step and the row, wherever the row lies. */
 export function microStep(net: Network, batch: MicroBatch, step: number): MicroStep {
   const half = forwardHalf(net, batch, step);
-  return backwardHalf(net, batch, half, lossHead(net, batch, half.x, gradientMode(net.trained, isShared(net))));
+  const mode = gradientMode(net.trained, isShared(net));
+  const head = lossHead(net, batch, half.x, mode);
+  if (batch.soft === undefined) return backwardHalf(net, batch, half, head);
+  const soft = softHead(net, batch, half.x, mode, head);
+  return { ...backwardHalf(net, batch, half, { ...soft, nll: head.nll }), soft: soft.nll };
 }
 
 /**

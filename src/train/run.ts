@@ -35,7 +35,7 @@ import { requirePretrainOptions } from './pretrain/options.ts';
 import { batchRows } from './pretrain/pretraining.ts';
 import { absolutePaths, makeModel, placeWeights } from './pretrain/start.ts';
 import { type Abilities, NO_ABILITIES } from './retain/abilities.ts';
-import { requireRetainOptions } from './retain/options.ts';
+import { requireHeld, requireRetainOptions } from './retain/options.ts';
 import { withAbsoluteReplay, withReplay } from './retain/replay.ts';
 import { requireExperts } from './router-loss.ts';
 import { chooseFormat, type TextSetup } from './rows.ts';
@@ -233,7 +233,10 @@ async function openInputs(
   const dataset = await withReplay(read, { ...reading, method, measured: abilities.generalText() });
   if (peft?.score !== undefined) requireSameLabels(adapterFolder(request, config)!, dataset.classes);
   if (request.kind === 'resume') requireSameData(request.run, dataset);
-  else requireEffective(config, dataset.select.length > 0);
+  else {
+    requireEffective(config, dataset.select.length > 0);
+    requireHeld(config, dataset);
+  }
   const memory = old?.facts.memory ?? chooseMemory(trainee, dataset, around.memoryBytes);
   const weights = spec === undefined ? config.weights : weightsOf(spec);
   const stored = withAbsolutePaths({ ...config, weights }, pinned, request.base);

@@ -45,10 +45,13 @@ export function vocabularyHead(
   mode: HeadMode,
   slices: readonly number[] = headSlices(place.config.vocabSize, place.config.hiddenSize),
 ): HeadResult {
-  // Slices share the memory of a head that stays where it is; one that trains is another after each step.
+  return isSliced(place, mode, slices) ? slicedHead(place, batch, x, mode, slices) : wholeHead(place, batch, x, mode);
+}
+
+/** Slices share the memory of a head that stays where it is; one that trains is another after each step. */
+export function isSliced(place: HeadPlace, mode: HeadMode, slices: readonly number[]): mode is SliceMode {
   const trains = gradientMode(place.trained, place.isTied) === 'gradient-and-weights';
-  if (trains || mode === 'gradient-and-weights' || slices.length === 1) return wholeHead(place, batch, x, mode);
-  return slicedHead(place, batch, x, mode, slices);
+  return !trains && mode !== 'gradient-and-weights' && slices.length > 1;
 }
 
 function wholeHead(place: HeadPlace, batch: MicroBatch, x: Handle, mode: HeadMode): HeadResult {
@@ -77,7 +80,8 @@ function wholeHead(place: HeadPlace, batch: MicroBatch, x: Handle, mode: HeadMod
   return { nll, logits, dx, weights };
 }
 
-function zeroGradient({ engine, config }: HeadPlace, tokens: number): Handle {
+/** What the gradients of chunks are added to. */
+export function zeroGradient({ engine, config }: HeadPlace, tokens: number): Handle {
   return engine.allocate([tokens, config.hiddenSize]);
 }
 
@@ -93,24 +97,24 @@ function chunkInputs(engine: Engine, batch: MicroBatch, from: number, chunk: num
   };
 }
 
-function padded(all: Int32Array, from: number, count: number): Int32Array {
+/** A part of indices, filled up with 0. */
+export function padded(all: Int32Array, from: number, count: number): Int32Array {
   const part = new Int32Array(count);
   part.set(all.subarray(from, from + count));
   return part;
 }
 
 /** A chunk of positions on its way through the slices. */
-interface Chunk {
+export interface Chunk {
   readonly from: number;
   readonly size: number;
-  /** `position`, `target`, `weight` and `h`. */
+  /** What the chunk was started with, and `h`. */
   readonly inputs: Handles;
   /** What is known after the slices so far: `max`, `sum`, `acc`. */
   known: Handles;
   readonly logits: Handle[];
 }
 
-/** Each slice is taken through all chunks before the next, so that it is widened once. */
 function slicedHead(
   place: HeadPlace,
   batch: MicroBatch,
@@ -120,7 +124,23 @@ function slicedHead(
 ): HeadResult {
   const { engine, config } = place;
   const width = mode === 'logits' ? config.vocabSize : Math.max(...slices);
-  const chunks = startChunks(place, batch, x, headChunks(batch.lossTokens, width), mode);
+  const inputsOf = (from: number, size: number) => chunkInputs(engine, batch, from, size);
+  const sizes = headChunks(batch.lossTokens, width);
+  const chunks = startChunks(place, { tokens: batch.ids.length, x, mode, sizes, inputsOf });
+  throughSlices(place, chunks, mode, slices);
+  return mode === 'logits'
+    ? { nll: [], logits: chunks.map((chunk) => joinLogits(place, chunk)), dx: undefined, weights: {} }
+    : endChunks(place, batch, x, mode, chunks);
+}
+
+/** Each slice is taken through all chunks before the next, so that it is widened once. */
+export function throughSlices(
+  place: HeadPlace,
+  chunks: readonly Chunk[],
+  mode: SliceMode,
+  slices: readonly number[],
+): void {
+  const { engine, config } = place;
   for (const head of headViews(place, slices)) {
     for (const chunk of chunks) {
       const shape = { chunk: chunk.size, rows: head.shape[0]!, width: config.hiddenSize };
@@ -135,9 +155,6 @@ function slicedHead(
       }
     }
   }
-  return mode === 'logits'
-    ? { nll: [], logits: chunks.map((chunk) => joinLogits(place, chunk)), dx: undefined, weights: {} }
-    : endChunks(place, batch, x, mode, chunks);
 }
 
 /** The slices of the head, which share its memory. */
@@ -158,19 +175,25 @@ function headViews({ engine, outer, slices }: HeadPlace, sizes: readonly number[
 /** Below every logit, and finite: what is known before the first slice has no weight. */
 const LOWEST = -1e30;
 
-function startChunks(
-  place: HeadPlace,
-  batch: MicroBatch,
-  x: Handle,
-  sizes: readonly number[],
-  mode: SliceMode,
-): Chunk[] {
+/** What chunks are made from. */
+export interface ChunkStart {
+  /** N. */
+  readonly tokens: number;
+  readonly x: Handle;
+  readonly mode: SliceMode;
+  /** Positions of each chunk. */
+  readonly sizes: readonly number[];
+  /** Inputs of a chunk, among them `position`. */
+  readonly inputsOf: (from: number, size: number) => Handles;
+}
+
+/** Hidden states of each chunk, normalised, before any slice was seen. */
+export function startChunks(place: HeadPlace, { tokens, x, mode, sizes, inputsOf }: ChunkStart): Chunk[] {
   const { engine, config, outer } = place;
-  const tokens = batch.ids.length;
   let from = 0;
   return sizes.map((size) => {
     const shape = { tokens, config, chunk: size };
-    const inputs = chunkInputs(engine, batch, from, size);
+    const inputs = inputsOf(from, size);
     const program = cached(place, `head-start|${tokens}|${size}`, () => headStartGraph(shape));
     const { h } = engine.run(program, { ...outer, ...inputs, x });
     const known: Handles = {};
@@ -213,7 +236,7 @@ function endChunks(
 }
 
 /** Adds up the gradients `d.<name>` of the chunks. */
-function withGradients(place: HeadPlace, sum: Handles, out: Handles): Handles {
+export function withGradients(place: HeadPlace, sum: Handles, out: Handles): Handles {
   const gradients = Object.entries(out).filter(([name]) => name.startsWith('d.'));
   const part = Object.fromEntries(gradients.map(([name, handle]) => [name.slice(2), handle]));
   if (gradients.length === 0 || Object.keys(sum).length === 0) return { ...sum, ...part };

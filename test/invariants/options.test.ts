@@ -185,6 +185,7 @@ describe('each option changes something', () => {
     'device',
     'replay',
     'replay-ratio',
+    'kl-weight',
     'from-scratch',
     'vocab',
     'router-loss',

@@ -83,3 +83,58 @@ describe('--replay beside answers', () => {
     expect(await refused(flags as Flags)).toContain(error);
   });
 });
+
+describe('--kl-weight', () => {
+  const klOf = (lines: readonly Line[], name: string) =>
+    lines.flatMap(({ type, metrics }) => {
+      const found = type === 'step' ? (metrics as Readonly<Record<string, number>> | undefined)?.[name] : undefined;
+      return found === undefined ? [] : [found];
+    });
+  const FLAGS = { lr: 3e-2, steps: 8, 'save-every': 100 };
+
+  test.each(['lora', 'full'])(
+    'keeps the model nearer to its start on prompts, the more it weighs: %s',
+    async (weights) => {
+      const lr = weights === 'full' ? 3e-3 : 3e-2;
+      const ends: number[] = [];
+      for (const kl of [1e-6, 1, 30]) {
+        const { lines } = await train(toys, { ...FLAGS, lr, weights, 'kl-weight': kl });
+        const course = klOf(lines, 'kl/prompts');
+        expect(Math.abs(course[0]!)).toBeLessThan(1e-5);
+        ends.push(course.at(-1)!);
+      }
+      expect(ends[1]!).toBeLessThan(ends[0]!);
+      expect(ends[2]!).toBeLessThan(0.5 * ends[0]!);
+    },
+  );
+
+  test('that weighs nothing changes nothing', async () => {
+    const [without, faint] = [await train(toys, FLAGS), await train(toys, { ...FLAGS, 'kl-weight': 1e-9 })];
+    for (const [i, loss] of faint.losses.entries()) expect(loss).toBeCloseTo(without.losses[i]!, 4);
+  });
+
+  test('holds what is replayed too', async () => {
+    const { lines } = await train(toys, { ...FLAGS, replay: general, 'replay-ratio': 0.3, 'kl-weight': 1 });
+    expect(klOf(lines, 'kl/replay').length).toBeGreaterThan(0);
+  });
+
+  test('starts from an adapter, and is 0 there', async () => {
+    const { run } = await train(toys, { rank: 4 });
+    const from = { 'init-adapter': path.join(run, 'last'), 'kl-weight': 1 };
+    const { lines } = await train(toys, from);
+    expect(Math.abs(klOf(lines, 'kl/prompts')[0]!)).toBeLessThan(1e-5);
+  });
+
+  test.each(['lora', 'full'])('goes on to the same bits with %s weights', async (weights) => {
+    const flags = { replay: general, 'replay-ratio': 0.3, 'kl-weight': 1, weights, steps: 12, 'save-every': 3 };
+    await expectSameBits(`held-${weights}`, flags);
+  });
+
+  test.each([
+    ['of nothing', { 'kl-weight': 0 }, '--kl-weight'],
+    ['beside a method that has none', { method: 'dpo', 'kl-weight': 1 }, 'CLI_OPTION_CONFLICT'],
+    ['where there are no prompts', { data: general, batch: 3, 'kl-weight': 1 }, 'the rows have no prompts'],
+  ])('%s is refused', async (_, flags, error) => {
+    expect(await refused(flags as Flags)).toContain(error);
+  });
+});

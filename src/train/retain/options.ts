@@ -1,5 +1,7 @@
 import { TunesmithError } from '../../errors/index.ts';
 import type { RunConfig } from '../config.ts';
+import type { Dataset } from '../dataset.ts';
+import { hasHeld } from './session.ts';
 
 /**
  * Refuses what retaining would ignore.
@@ -11,6 +13,25 @@ export function requireRetainOptions({ method }: RunConfig): void {
   if (method.replayRatio !== undefined && method.replay === undefined) {
     throw conflict('--replay-ratio has no effect without --replay.', 'give --replay FILE or leave --replay-ratio out');
   }
+  if (method.klWeight !== undefined && method.kind === 'pretrain' && method.fromScratch !== undefined) {
+    throw conflict(
+      '--kl-weight has no place beside --from-scratch: a new model has nothing to stay near to.',
+      'leave --kl-weight out',
+    );
+  }
+}
+
+/**
+ * Refuses a penalty where nothing can be held.
+ *
+ * @throws CLI_OPTION_CONFLICT
+ */
+export function requireHeld({ method }: Pick<RunConfig, 'method'>, dataset: Dataset): void {
+  if (!('klWeight' in method) || method.klWeight === undefined || hasHeld(dataset)) return;
+  throw conflict(
+    '--kl-weight has no effect: the rows have no prompts, and nothing is replayed.',
+    'give --replay FILE, or leave --kl-weight out',
+  );
 }
 
 function conflict(message: string, fix: string): TunesmithError {

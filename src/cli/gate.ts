@@ -1,6 +1,6 @@
 import { TunesmithError } from '../errors/index.ts';
 import type { Comparison } from '../evaluate/compare.ts';
-import { comparisonText } from './evaluation.ts';
+import { comparisonText } from '../evaluate/words.ts';
 
 /** A limit with its unit: per cent of perplexity, or points of accuracy. */
 export interface Limit {

@@ -1,4 +1,5 @@
 import { basename } from 'node:path';
+import { isEvaluated, QUICK_SUITE } from '../registry/evaluate-run.ts';
 import type { Activity } from '../train/activity.ts';
 import type { TrainEvent } from '../train/events.ts';
 import { isAligned, rowsTogether } from '../train/objective.ts';
@@ -19,8 +20,16 @@ export async function prepare(request: RunRequest, { terminal }: Context): Promi
   }
 }
 
+/** What the evaluation at the end of a run costs; nothing where it is left out. */
+export function evaluationCost({ plan, config }: PreparedRun): { items: number; minutes: number } | undefined {
+  if (!isEvaluated(config)) return undefined;
+  return { items: QUICK_SUITE.items, minutes: (QUICK_SUITE.tokens * plan.forwardSecondsPerToken) / 60 };
+}
+
 /** What a run will cost, in words. */
-export function planText(plan: TrainPlan): string {
+export function planText(run: PreparedRun): string {
+  const { plan } = run;
+  const evaluation = evaluationCost(run);
   const rows = [
     ['rows', rowsText(plan)],
     ['tokens', `${countText(plan.tokens)} an epoch, ${countText(plan.supervisedTokens)} of them with loss`],
@@ -29,12 +38,18 @@ export function planText(plan: TrainPlan): string {
     ['time', `about ${durationText(plan.minutes * 60)}`],
     ['memory', `${bytesText(plan.peakMemoryBytes)} at the peak (${memoryText(plan)})`],
     ['disk', bytesText(plan.diskBytes)],
+    ...(evaluation === undefined ? [] : [['evaluation', evaluationText(evaluation)]]),
   ];
   const automatic = Object.entries(plan.automatic).map(
     ([path, { value, why }]) => `  ${path} = ${JSON.stringify(value)} (automatic: ${why})`,
   );
   const cheaper = plan.cheaper !== undefined ? [`Cheaper: ${plan.cheaper}`] : [];
   return [table(rows), ...automatic, ...cheaper].join('\n');
+}
+
+function evaluationText({ items, minutes }: { readonly items: number; readonly minutes: number }): string {
+  const each = durationText(minutes * 60);
+  return `about ${each} in the end, and ${each} more for a base that was never asked: ${countText(items)} items and the held-out rows (--no-eval leaves it out)`;
 }
 
 function rowsText({ method, rows, validRows, replay }: TrainPlan): string {
@@ -54,8 +69,16 @@ export interface Watched {
   readonly losses: readonly number[];
 }
 
-/** Runs a prepared run to its end: machine lines, or a live bar with loss, tokens/s and time left. */
-export async function watchRun(run: PreparedRun, context: Context): Promise<Watched> {
+/**
+ * Runs a prepared run to its end: machine lines, or a live bar with loss, tokens/s and time left.
+ *
+ * @param finish what follows once the run is done, before that is told
+ */
+export async function watchRun(
+  run: PreparedRun,
+  context: Context,
+  finish: () => Promise<void> = async () => {},
+): Promise<Watched> {
   const { terminal, signal } = context;
   const progress = openProgress(terminal, 'train');
   const line = openActivityLine(terminal);
@@ -70,6 +93,11 @@ export async function watchRun(run: PreparedRun, context: Context): Promise<Watc
   try {
     for await (const event of run.start(signal, show)) {
       line.end();
+      if (event.type === 'done') {
+        progress.stop();
+        done = event;
+        await finish();
+      }
       terminal.emit(event);
       if (event.type === 'step') {
         losses.push(event.loss);
@@ -82,8 +110,7 @@ export async function watchRun(run: PreparedRun, context: Context): Promise<Watc
         const loss = `loss ${lossText(event.loss)}${answersText(event.metrics)}`;
         const text = `step ${event.step}/${run.plan.steps} · ${loss} · ${speed} · ${left} left`;
         progress.update(event.step, run.plan.steps, text);
-      } else if (event.type === 'done') done = event;
-      else tell(event, progress);
+      } else if (event.type !== 'done') tell(event, progress);
     }
   } finally {
     line.end();

@@ -1,4 +1,5 @@
 import { mean, sum } from '../math/stats.ts';
+import { POOLED } from './advice.ts';
 import {
   bootstrapRatio,
   detectableDifference,
@@ -12,18 +13,21 @@ import {
 import type { ItemResult } from './subject.ts';
 import type { Task } from './tasks.ts';
 
-/** What the two models did on a task. Accuracies are shares; losses are nats per token of the base's tokens. */
+/** What a figure counts: the share of right answers, the mean of marks from 0 to 1, or nats per token of the base's tokens. */
+export type Unit = 'accuracy' | 'score' | 'loss';
+
+/** What the two models did on a task. */
 export interface Comparison {
   readonly task: string;
   /** `target` is what was to be learned, `general` what was not to be forgotten. */
   readonly role: 'target' | 'general';
-  readonly unit: 'accuracy' | 'loss';
+  readonly unit: Unit;
   readonly items: number;
   readonly tuned: number;
   readonly base: number;
   /** Of the tuned model over the base, above 0 where it is better, with its 95 % bootstrap interval. */
   readonly gain: Interval;
-  /** Of McNemar's exact test, or of sign flips for losses. */
+  /** Of McNemar's exact test for accuracies, else of sign flips. */
   readonly p: number;
   /** By Holm, over all tasks of the evaluation. */
   readonly correctedP: number;
@@ -41,6 +45,11 @@ export interface Answered {
 /** Whether the results of a task are losses, of which less is better. */
 export function isLoss({ kind }: Pick<Task, 'kind'>): boolean {
   return kind === 'text' || kind === 'rows';
+}
+
+/** What a task's results count. */
+export function unitOf(task: Pick<Task, 'kind'>): Unit {
+  return isLoss(task) ? 'loss' : 'accuracy';
 }
 
 /** The mean of a task's results, weighed: an accuracy, or nats per token. */
@@ -64,7 +73,7 @@ export function pooledSkills(answered: readonly Answered[]): Answered | undefine
   const skills = answered.filter(({ task, role }) => task.kind === 'choice' && role === 'general');
   if (skills.length < 2) return undefined;
   const [tuned, base] = [skills.flatMap((one) => one.tuned), skills.flatMap((one) => one.base)];
-  return { task: { kind: 'choice', name: 'all skills' }, role: 'general', tuned, base };
+  return { task: { kind: 'choice', name: POOLED }, role: 'general', tuned, base };
 }
 
 function compareTask({ task, role, tuned, base }: Answered): Omit<Comparison, 'correctedP' | 'verdict'> {
@@ -78,7 +87,7 @@ function compareTask({ task, role, tuned, base }: Answered): Omit<Comparison, 'c
   return {
     task: task.name,
     role,
-    unit: loss ? 'loss' : 'accuracy',
+    unit: unitOf(task),
     items: tuned.length,
     tuned: sum(tuned.map(({ value }) => value)) / sum(weights),
     base: scoreOf(base),

@@ -1,7 +1,11 @@
 import { join } from 'node:path';
 import { fileExists, folderExists, readJson, sha256File } from '../io/index.ts';
+import type { Example } from '../text/index.ts';
+import type { RunConfig } from '../train/config.ts';
 import { openDataset } from '../train/dataset.ts';
+import type { Lent } from '../train/lend.ts';
 import { normalisedData, readFrozen } from '../train/run.ts';
+import { POOLED } from './advice.ts';
 import {
   type Answered,
   type Comparison,
@@ -11,6 +15,7 @@ import {
   isLoss,
   pooledSkills,
   scoreOf,
+  unitOf,
 } from './compare.ts';
 import { promptDivergence } from './divergence.ts';
 import type { OpenedText } from './open.ts';
@@ -85,15 +90,20 @@ const SHOWN = 5;
  * Lets a model, and the model that it is compared with, answer the same items. Each answer is on the disk once it is there, so that an evaluation which
  * was interrupted goes on, and a base is asked only once.
  *
+ * @param lent what the engine of the run holds already; it stays open
  * @throws the errors of models, adapters and data; the signal's reason when it is aborted
  */
-export async function* evaluate(request: EvaluationRequest, signal: AbortSignal): AsyncGenerator<EvaluationEvent> {
+export async function* evaluate(
+  request: EvaluationRequest,
+  signal: AbortSignal,
+  lent?: Lent,
+): AsyncGenerator<EvaluationEvent> {
   const { model, against, folder } = request;
-  const tuned = await openSubject(model, folder);
+  const tuned = await openSubject(model, folder, lent);
   const other = against === undefined ? undefined : await openSubject(against, folder);
   const base = other ?? (model.adapter === undefined ? undefined : tuned.base());
   try {
-    const rows = request.heldOut ? await heldOutRows(model, tuned.opened) : undefined;
+    const rows = request.heldOut ? await heldOutRows(model, tuned.opened, lent?.report) : undefined;
     if (typeof rows === 'string') yield { type: 'note', message: rows };
     const tasks: Placed[] = [
       ...(rows === undefined || typeof rows === 'string' ? [] : [{ task: rows, role: 'target' } as const]),
@@ -139,7 +149,7 @@ function planOf(tasks: readonly Placed[], compared: boolean): EvaluationEvent {
   if (skills.length < 2) return { type: 'plan', compared, tasks: planned };
   const items = skills.reduce((n, { task }) => n + task.items.length, 0);
   const found = compared ? { detectable: detectable(items, tests) } : {};
-  return { type: 'plan', compared, tasks: [...planned, { task: 'all skills', role: 'general', items, ...found }] };
+  return { type: 'plan', compared, tasks: [...planned, { task: POOLED, role: 'general', items, ...found }] };
 }
 
 type Results = Awaited<ReturnType<Subject['answer']>>;
@@ -196,8 +206,14 @@ function* samples(
 
 function* scores(tasks: readonly Placed[], after: readonly Results[]): Generator<EvaluationEvent> {
   for (const [t, { task, role }] of tasks.entries()) {
-    const unit = isLoss(task) ? 'loss' : 'accuracy';
-    yield { type: 'score', task: task.name, role, unit, items: task.items.length, value: scoreOf(after[t]!) };
+    yield {
+      type: 'score',
+      task: task.name,
+      role,
+      unit: unitOf(task),
+      items: task.items.length,
+      value: scoreOf(after[t]!),
+    };
   }
 }
 
@@ -214,19 +230,33 @@ function* comparisons(
 }
 
 /** The rows that selected nothing in a run, or why they cannot be had. */
-async function heldOutRows({ run }: ModelRequest, { source, text }: OpenedText): Promise<Task | string | undefined> {
+async function heldOutRows(
+  { run }: ModelRequest,
+  opened: OpenedText,
+  known: readonly Example[] | undefined,
+): Promise<Task | string | undefined> {
   if (run === undefined) return undefined;
   const { config } = readFrozen(run);
   if (config.method.kind !== 'sft') return `Rows of the method ${config.method.kind} are not measured here.`;
+  const report = known ?? (await reportRows(run, config, opened));
+  if (typeof report === 'string') return report;
+  if (report.length === 0) return 'The run kept no rows for its report.';
+  const items = report.map(({ ids, labels }) => ({ ids: [...ids], labels: [...labels] }));
+  return { kind: 'rows', name: 'held-out rows', items };
+}
+
+async function reportRows(
+  run: string,
+  config: RunConfig,
+  { source, text }: OpenedText,
+): Promise<readonly Example[] | string> {
   const changed = await changedFile(run);
   if (changed !== undefined)
     return `The held-out rows are not measured: ${changed} is not what the run was trained on.`;
   const { maxPositions } = source.config;
   const options = { data: normalisedData(config), method: config.method.kind, text, model: source.config };
   const { report } = await openDataset({ ...options, longest: maxPositions, seed: config.train.seed });
-  if (report.length === 0) return 'The run kept no rows for its report.';
-  const items = report.map(({ example }) => ({ ids: [...example.ids], labels: [...example.labels] }));
-  return { kind: 'rows', name: 'held-out rows', items };
+  return report.map(({ example }) => example);
 }
 
 async function changedFile(run: string): Promise<string | undefined> {

@@ -1,4 +1,4 @@
-import type { Comparison } from './compare.ts';
+import type { Comparison, Unit } from './compare.ts';
 
 /** A curve of a run: a loss by step. */
 export interface LossCurve {
@@ -11,8 +11,11 @@ export interface Report {
   readonly title: string;
   /** What was compared with what. */
   readonly about: string;
+  /** The outcome in a sentence; empty where nothing was compared. */
+  readonly headline: string;
   readonly comparisons: readonly (Comparison & { readonly words: string })[];
   readonly curves: readonly LossCurve[];
+  /** Answers of the base and of the tuned model to the same prompts. */
   readonly answers: readonly {
     readonly task: string;
     readonly prompt: string;
@@ -21,6 +24,8 @@ export interface Report {
   }[];
   /** Sentences beneath the verdicts. */
   readonly notes: readonly string[];
+  /** What to do next, in sentences. */
+  readonly next: readonly string[];
 }
 
 const GROUPS = [
@@ -31,16 +36,24 @@ const GROUPS = [
 
 /** A report as one HTML file that loads nothing, light or dark as the reader's system is. */
 export function reportHtml(report: Report): string {
-  const { title, about, comparisons, curves, answers, notes } = report;
+  const { title, about, comparisons, curves, answers, notes, next } = report;
+  const paragraph = (text: string) => `<p>${escaped(text)}</p>`;
+  const section = (shown: boolean, head: string, body: () => string) => (shown ? `<h2>${head}</h2>${body()}` : '');
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${escaped(title)}</title>
 <style>${STYLE}</style></head><body>
-<h1>${escaped(title)}</h1><p>${escaped(about)}</p>
-<section class="verdicts">${GROUPS.map(([verdict, head]) => verdictCard(head, verdict, comparisons)).join('')}</section>
-${notes.map((note) => `<p>${escaped(note)}</p>`).join('\n')}
-${comparisons.length === 0 ? '' : `<h2>Each skill, with 95 % intervals</h2>${bars(comparisons, 'accuracy')}${bars(comparisons, 'loss')}`}
-${curves.some(({ points }) => points.length > 1) ? `<h2>Loss by step, nats per token</h2>${curvesSvg(curves)}` : ''}
-${answers.length === 0 ? '' : `<h2>Answers side by side</h2>${answersTable(answers)}`}
+<h1>${escaped(title)}</h1>${report.headline === '' ? '' : `<p class="headline">${escaped(report.headline)}</p>`}${paragraph(about)}
+${comparisons.length === 0 ? '' : `<section class="verdicts">${GROUPS.map(([verdict, head]) => verdictCard(head, verdict, comparisons)).join('')}</section>`}
+${notes.map(paragraph).join('\n')}
+${section(next.length > 0, 'What to do next', () => `<ul>${next.map((step) => `<li>${escaped(step)}</li>`).join('')}</ul>`)}
+${section(comparisons.length > 0, 'Each skill, with 95 % intervals', () => (['accuracy', 'score', 'loss'] as const).map((unit) => bars(comparisons, unit)).join(''))}
+${section(
+  curves.some(({ points }) => points.length > 1),
+  'Loss by step, nats per token',
+  () => curvesSvg(curves),
+)}
+${section(answers.length > 0, 'Answers side by side', () => answersTable(answers))}
+${section(comparisons.length > 0, 'In figures', () => figuresTable(comparisons))}
 </body></html>
 `;
 }
@@ -59,7 +72,7 @@ const ROW = 26;
 function bars(all: Report['comparisons'], unit: Comparison['unit']): string {
   const own = all.filter((one) => one.unit === unit);
   if (own.length === 0) return '';
-  const scale = unit === 'accuracy' ? 100 : 1;
+  const scale = unit === 'loss' ? 1 : 100;
   const most = Math.max(1e-9, ...own.flatMap(({ gain }) => [Math.abs(gain.low), Math.abs(gain.high)]));
   const middle = (WIDTH + LEFT) / 2;
   const x = (value: number) => middle + (value / most) * ((WIDTH - LEFT) / 2 - 12);
@@ -71,8 +84,8 @@ function bars(all: Report['comparisons'], unit: Comparison['unit']): string {
 <rect class="${verdict}" x="${n(from)}" y="${y - 8}" width="${n(to - from)}" height="16"/><line x1="${n(x(gain.low))}" x2="${n(x(gain.high))}" y1="${y}" y2="${y}"/></g>`;
   });
   const height = own.length * ROW + 24;
-  const label = unit === 'accuracy' ? 'points of accuracy' : 'nats per token';
-  const end = (scale * most).toFixed(unit === 'accuracy' ? 1 : 3);
+  const label = { accuracy: 'points of accuracy', score: 'points of 100', loss: 'nats per token' }[unit];
+  const end = (scale * most).toFixed(unit === 'loss' ? 3 : 1);
   return `<svg viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="gains in ${label}">${rows.join('')}
 <line class="axis" x1="${n(x(0))}" x2="${n(x(0))}" y1="0" y2="${height - 20}"/><text x="${LEFT}" y="${height - 4}">worse by ${end}</text>
 <text x="${WIDTH - 4}" y="${height - 4}" text-anchor="end">better by ${end} ${label}</text></svg>`;
@@ -114,6 +127,24 @@ function answersTable(answers: Report['answers']): string {
   return `<table><thead><tr><th>task</th><th>asked</th><th>base</th><th>tuned</th></tr></thead><tbody>${answers.map(row).join('')}</tbody></table>`;
 }
 
+/** Shares and nats as they were measured. */
+function figuresTable(comparisons: Report['comparisons']): string {
+  const heads = ['task', 'items', 'unit', 'base', 'tuned', 'gain', '95 % interval', 'p', 'p, corrected'];
+  const rows = comparisons.map(({ task, items, unit, base, tuned, gain, p, correctedP }) => {
+    const interval = `${gain.low.toFixed(4)} to ${gain.high.toFixed(4)}`;
+    const figures = [base, tuned, gain.estimate].map((x) => x.toFixed(4));
+    const cells = [task, String(items), UNITS[unit], ...figures, interval, p.toPrecision(2), correctedP.toPrecision(2)];
+    return `<tr>${cells.map((cell) => `<td>${escaped(cell)}</td>`).join('')}</tr>`;
+  });
+  return `<table><thead><tr>${heads.map((head) => `<th>${head}</th>`).join('')}</tr></thead><tbody>${rows.join('')}</tbody></table>`;
+}
+
+const UNITS = {
+  accuracy: 'share right',
+  score: 'marks, 0 to 1',
+  loss: 'nats per token',
+} as const satisfies Record<Unit, string>;
+
 const n = (value: number) => (Number.isFinite(value) ? value.toFixed(1) : '0');
 
 /** Models write whatever they like, also markup. */
@@ -130,7 +161,7 @@ function escaped(text: string): string {
 
 const STYLE = `:root{color-scheme:light dark;--good:light-dark(#1a7f37,#3fb950);--bad:light-dark(#b3261e,#ff7b72);--unsure:light-dark(#6e7781,#8b949e);--line:light-dark(#d0d7de,#30363d);--other:light-dark(#0969da,#58a6ff)}
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;background:light-dark(#fff,#0d1117);color:light-dark(#1f2328,#e6edf3)}
-.verdicts{display:grid;grid-template-columns:repeat(auto-fit,minmax(16rem,1fr));gap:1rem}article{border:1px solid var(--line);border-top:4px solid var(--unsure);border-radius:6px;padding:0 1rem}
+.headline{font-size:1.25rem}.verdicts{display:grid;grid-template-columns:repeat(auto-fit,minmax(16rem,1fr));gap:1rem}article{border:1px solid var(--line);border-top:4px solid var(--unsure);border-radius:6px;padding:0 1rem}
 article.gained{border-top-color:var(--good)}article.lost{border-top-color:var(--bad)}ul{padding-left:1.1rem}svg{width:100%;height:auto;margin:.5rem 0}
 svg text{font-size:13px;fill:currentColor}svg line{stroke:currentColor;stroke-width:2}svg line.axis{stroke:var(--line)}rect{fill:var(--unsure)}rect.gained{fill:var(--good)}rect.lost{fill:var(--bad)}
 .curve{fill:none;stroke-width:1.5}.curve.c0{stroke:var(--unsure)}.curve.c1{stroke:var(--other)}text.c0{fill:var(--unsure)}text.c1{fill:var(--other)}

@@ -3,6 +3,7 @@ import { generate } from '../generate/index.ts';
 import { fileExists, makeFolder, openAppender, readText, sha256 } from '../io/index.ts';
 import { endOfTurn, renderText } from '../text/index.ts';
 import { exampleLosses } from '../train/evaluate-loss.ts';
+import type { Lent } from '../train/lend.ts';
 import { createNetwork, type Network } from '../train/network.ts';
 import { identityOf } from './answer.ts';
 import { scoreChoices } from './likelihood.ts';
@@ -40,8 +41,13 @@ const SCORING = 1;
  * Opens a model to be evaluated. Weights are loaded only when an answer is not there yet.
  *
  * @param folder where answers are kept
+ * @param lent networks of the same model that lie in an engine already, which stays open
  */
-export async function openSubject(model: ModelRequest, folder: string): Promise<Subject & { base(): Subject }> {
+export async function openSubject(
+  model: ModelRequest,
+  folder: string,
+  lent?: Pick<Lent, 'tuned' | 'base'>,
+): Promise<Subject & { base(): Subject }> {
   const opened = openTextOf(model);
   const identity = await identityOf(model, opened.source);
   const key = {
@@ -57,6 +63,7 @@ export async function openSubject(model: ModelRequest, folder: string): Promise<
   };
   const nets = new Map<boolean, Network>();
   const network = async (isBase: boolean) => {
+    if (lent !== undefined) return isBase ? lent.base : lent.tuned;
     const { engine, base, adapter } = await load();
     const known = nets.get(isBase) ?? createNetwork({ engine, base, ...(isBase ? {} : { adapter }) });
     nets.set(isBase, known);

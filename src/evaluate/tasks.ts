@@ -1,4 +1,5 @@
 import { basename } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { TunesmithError } from '../errors/index.ts';
 import { readText, sha256 } from '../io/index.ts';
@@ -29,10 +30,13 @@ export type Task =
       readonly items: readonly AnswerItem[];
     };
 
-/** The probes of general ability and general text, one item a paragraph. @throws FILE_NOT_FOUND */
-export function quickSuite(generalText: string): Task[] {
+/** The general text lies as deep beneath src as beneath dist. */
+const GENERAL_TEXT = fileURLToPath(new URL('../../examples/general.txt', import.meta.url));
+
+/** The probes of general ability and general text, one item a paragraph. */
+export function quickSuite(): Task[] {
   const probes = Object.entries(probeItems()).map(([name, items]) => ({ kind: 'choice', name, items }) as const);
-  return [...probes, { kind: 'text', name: 'general text', items: paragraphsOf(generalText) }];
+  return [...probes, { kind: 'text', name: 'general text', items: paragraphsOf(GENERAL_TEXT) }];
 }
 
 /** The paragraphs of a text file. @throws FILE_NOT_FOUND */

@@ -47,6 +47,10 @@ export function conflicts(given: Given): TunesmithError[] {
       clash('method.fromScratch', 'weights.kind', 'all weights of a new model train');
     }
   }
+  if (at(raw, 'output.eval') === true) {
+    if (at(raw, 'method.kind') === 'classify') clash('method.kind', 'output.eval', 'what gives labels cannot speak');
+    if (has('method.fromScratch')) clash('method.fromScratch', 'output.eval', 'a new model had nothing to forget');
+  }
   if (has('initAdapter')) {
     if (at(raw, 'weights.kind') === 'full') {
       clash('initAdapter', 'weights.kind', 'an adapter trains in place of the whole model');

@@ -5,8 +5,9 @@ import type { OnActivity } from '../train/activity.ts';
 import type { RunConfigInput } from '../train/config.ts';
 import type { TrainEvent } from '../train/events.ts';
 import type { TrainPlan } from '../train/plan.ts';
-import { prepareRun, type RunRequest, surroundings } from '../train/run.ts';
+import { type PreparedRun, prepareRun, type RunRequest, surroundings } from '../train/run.ts';
 import { requireObject, resolveLayers } from './config.ts';
+import { evaluateRun, type RunEvaluationEvent } from './evaluate-run.ts';
 import { type FindOptions, finding } from './find.ts';
 import { doneEvent, fromRequest, resumeRequest, startRequest } from './requests.ts';
 
@@ -21,15 +22,21 @@ export type TrainInput =
 
 /** What goes with a run that is started from code. Aborting `signal` saves the run after the step at hand; it can then be resumed. */
 export interface TrainOptions extends FindOptions {
-  /** Told what the run will cost, before it starts. */
+  /** Told what the run will cost, before it starts; its evaluation not included. */
   readonly onPlan?: (plan: TrainPlan) => void;
   /** Told of what takes long and yields no event, from the measuring before the run on. */
   readonly onActivity?: OnActivity;
 }
 
+/** What a run reports: its training, and then what of it was learned and forgotten; the plan and the progress of `eval` are left out. */
+export type RunEvent = TrainEvent | RunEvaluation;
+
+type RunEvaluation = Exclude<RunEvaluationEvent, { type: 'plan' | 'progress' | 'done' }>;
+
 /**
- * Fine-tunes a model: checks options and data, pulls the model if need be, measures, trains, and keeps everything in a run folder. Yields
- * what happens; the last event, `done`, names the folders of the best and the last weights. A run that is done yields that event only.
+ * Fine-tunes a model: checks options and data, pulls the model if need be, measures, trains, says what was learned and what was forgotten
+ * (`output: { eval: false }` leaves that out), and keeps everything in a run folder. Yields what happens; the last event, `done`, names the
+ * folders of the best and the last weights. A run that is done yields that event only.
  *
  * ```ts
  * for await (const event of train({ model: 'smollm2-135m-instruct', data: 'support.jsonl' })) console.log(event);
@@ -37,16 +44,37 @@ export interface TrainOptions extends FindOptions {
  *
  * @throws the catalogue errors, see docs/errors.md; an AggregateError of them where the config has several faults
  */
-export async function* train(input: TrainInput, options: TrainOptions = {}): AsyncGenerator<TrainEvent> {
+export async function* train(input: TrainInput, options: TrainOptions = {}): AsyncGenerator<RunEvent> {
   const request = await requestOf(input, options);
   const done = request.kind === 'resume' ? doneEvent(request.run) : undefined;
   if (done !== undefined) return yield done;
   const run = await prepareRun(request, surroundings(), options.onActivity, preferences, abilities);
   try {
     options.onPlan?.(run.plan);
-    yield* run.start(options.signal ?? new AbortController().signal, options.onActivity);
+    const signal = options.signal ?? new AbortController().signal;
+    for await (const event of run.start(signal, options.onActivity)) {
+      // The run is done from here on, whatever becomes of its evaluation.
+      if (event.type === 'done') yield* evaluation(run, request, options, signal);
+      yield event;
+    }
   } finally {
     await run.close();
+  }
+}
+
+async function* evaluation(
+  run: PreparedRun,
+  { base }: RunRequest,
+  options: TrainOptions,
+  signal: AbortSignal,
+): AsyncGenerator<RunEvaluation> {
+  if (run.config.output.eval === false) return;
+  try {
+    for await (const event of evaluateRun(run, base, finding(options).places.home, signal)) {
+      if (event.type !== 'plan' && event.type !== 'progress' && event.type !== 'done') yield event;
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error;
   }
 }
 

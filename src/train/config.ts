@@ -336,6 +336,7 @@ export const OutputConfig = z.strictObject({
   saveEvery: z.int().min(1).optional().describe('steps between checkpoints (default: ten a run)'),
   evalEvery: z.int().min(1).optional().describe('steps between evaluations (default: ten a run)'),
   keep: z.int().min(0).default(2).describe('checkpoints kept besides best and last'),
+  eval: z.boolean().default(true).describe('measure what was learned and forgotten once the run is done'),
   log: z.enum(['none', 'tensorboard']).default('none').describe('further logs that are written'),
 });
 export type OutputConfig = z.infer<typeof OutputConfig>;

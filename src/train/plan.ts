@@ -33,6 +33,8 @@ export interface TrainPlan {
   readonly steps: number;
   readonly trainableParameters: number;
   readonly minutes: number;
+  /** Of a pass forward, for what is measured when the run is done. */
+  readonly forwardSecondsPerToken: number;
   /** What the run will have at its peak, both processes together: the larger of what was predicted, and what was measured with a checkpoint on top. */
   readonly peakMemoryBytes: number;
   /** Reckoned from the programs before they ran. */
@@ -72,7 +74,7 @@ export async function makePlan(net: Network, options: PlanOptions): Promise<Trai
     loop.microBatch,
   ).toSorted((a, b) => b.ids.length - a.ids.length);
   const describeRows = () => long.map(({ row: { source } }) => `${source.file}:${source.line}`).join(', ');
-  const evaluates = dataset.select.length + dataset.report.length > 0;
+  const evaluates = dataset.select.length + dataset.report.length > 0 || frozen.config.output.eval !== false;
   const measured = await measure(net, batches, { loop, describeRows, evaluates, now, onActivity });
   const examples = dataset.train.map(({ example }) => example);
   const shapes = [...trainedTensors(net)].map(({ handle }) => handle.shape);
@@ -89,6 +91,7 @@ export async function makePlan(net: Network, options: PlanOptions): Promise<Trai
     steps: loop.totalSteps,
     trainableParameters: trainable,
     minutes,
+    forwardSecondsPerToken: measured.forwardSecondsPerToken,
     // A checkpoint reads weights and optimiser state into this process.
     peakMemoryBytes: Math.max(measured.peakBytes + 4 * trainable + state, memory.predictedBytes),
     predictedMemoryBytes: memory.predictedBytes,

@@ -25,6 +25,7 @@ import { isValidFile, openDataset, systemPrompt } from './dataset.ts';
 import type { TrainEvent } from './events.ts';
 import { executeRun } from './execute.ts';
 import { type Frozen, freeze, requireEffective, requireTaken } from './freeze.ts';
+import { type Lent, lend } from './lend.ts';
 import { budgetOf, chooseMemory, longestTrainable } from './memory.ts';
 import { createNetwork } from './network.ts';
 import { type Objectives, requireAlignedOptions } from './objective.ts';
@@ -84,8 +85,12 @@ export type RunRequest =
 export interface PreparedRun {
   readonly plan: TrainPlan;
   readonly path: string;
+  /** With every choice made, as config.json freezes it. */
+  readonly config: RunConfig;
   /** `onActivity` is told of what yields no event while it goes on. */
   start(signal: AbortSignal, onActivity?: OnActivity): AsyncGenerator<TrainEvent>;
+  /** Once the run is done. See {@link lend}. */
+  lend(): Lent | undefined;
   close(): Promise<void>;
 }
 
@@ -163,7 +168,7 @@ async function prepare(
     const context = { ...open, frozen, facts, origins, isResumed: old !== undefined, release, warnings };
     const start: PreparedRun['start'] = (signal, onActivity = () => {}) =>
       executeRun({ ...context, onActivity }, signal);
-    return { plan, path, start, close: () => engine.close() };
+    return { plan, path, config: frozen.config, start, lend: () => lend(context), close: () => engine.close() };
   } catch (error) {
     await engine.close();
     throw error;

@@ -2,9 +2,8 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readEvents } from '../../src/registry/events.ts';
-import { type TrainInput, type TrainOptions, train } from '../../src/registry/train.ts';
+import { type RunEvent, type TrainInput, type TrainOptions, train } from '../../src/registry/train.ts';
 import type { RunConfigInput } from '../../src/train/config.ts';
-import type { TrainEvent } from '../../src/train/events.ts';
 import { cli, temporaryFolder } from '../support/cli.ts';
 import { trainArgs, writeToys } from '../support/toy-runs.ts';
 
@@ -16,18 +15,18 @@ const config = (name: string, more: Partial<RunConfigInput> = {}): RunConfigInpu
   data: { train: toys.chats, valid: 'none' },
   weights: { kind: 'lora', rank: 4 },
   train: { lr: 1e-2, batch: 4, steps: 6 },
-  output: { out: runs, name, saveEvery: 2 },
+  output: { out: runs, name, saveEvery: 2, eval: false },
   compute: { threads: 1 },
   ...more,
 });
 
-async function all(input: TrainInput, options: TrainOptions = {}): Promise<TrainEvent[]> {
-  const events: TrainEvent[] = [];
+async function all(input: TrainInput, options: TrainOptions = {}): Promise<RunEvent[]> {
+  const events: RunEvent[] = [];
   for await (const event of train(input, { runs, ...options })) events.push(event);
   return events;
 }
 
-const lossesOf = (events: readonly TrainEvent[]) => events.flatMap((e) => (e.type === 'step' ? e.loss : []));
+const lossesOf = (events: readonly RunEvent[]) => events.flatMap((e) => (e.type === 'step' ? e.loss : []));
 const frozen = (name: string) => JSON.parse(readFileSync(path.join(runs, name, 'config.json'), 'utf8'));
 
 describe('train() from code', () => {
@@ -47,7 +46,7 @@ describe('train() from code', () => {
 
   test('goes on with a run that was aborted, to the same bits, and says of a finished one that it is done', async () => {
     const stop = new AbortController();
-    const first: TrainEvent[] = [];
+    const first: RunEvent[] = [];
     for await (const event of train(config('stopped'), { runs, signal: stop.signal })) {
       first.push(event);
       if (event.type === 'step' && event.step === 3) stop.abort();

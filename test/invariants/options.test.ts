@@ -183,6 +183,7 @@ describe('each option changes something', () => {
     'threads',
     'memory',
     'device',
+    'eval',
     'replay',
     'replay-ratio',
     'kl-weight',

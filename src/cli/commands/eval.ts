@@ -1,7 +1,8 @@
+import { outcomeText } from '../../evaluate/words.ts';
+import { writeReport } from '../../registry/report.ts';
 import { defineCommand } from '../command.ts';
-import { evaluationOptions, evaluationRequest, outcomeText, runEvaluation } from '../evaluation.ts';
+import { evaluationOptions, evaluationRequest, runEvaluation } from '../evaluation.ts';
 import { modelName } from '../models.ts';
-import { writeReport } from '../report.ts';
 
 /** `tunesmith eval`. */
 export const evalCommand = defineCommand({

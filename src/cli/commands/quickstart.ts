@@ -26,7 +26,7 @@ const Questions = z.object({
 });
 
 /** Some 30,000 tokens: one pass over the example rows. */
-const SETTINGS = { epochs: 1, batch: 8, lr: 5e-4, 'eval-every': 22, 'save-every': 1000, keep: 0 } as const;
+const SETTINGS = { epochs: 1, batch: 8, lr: 5e-4, 'eval-every': 22, 'save-every': 1000, keep: 0, eval: false } as const;
 
 /** `tunesmith quickstart`. */
 export const quickstart = defineCommand({

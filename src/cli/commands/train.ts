@@ -1,15 +1,17 @@
 import { basename, dirname, join, resolve } from 'node:path';
 import { TunesmithError } from '../../errors/index.ts';
 import { fileExists } from '../../io/files.ts';
+import { evaluateLater } from '../../registry/evaluate-run.ts';
 import { doneEvent, fromRequest, resumeRequest, type StartRequest, startRequest } from '../../registry/requests.ts';
 import { flatten } from '../../registry/runs.ts';
 import { type Context, defineCommand, INTERRUPTED } from '../command.ts';
 import { type Flags, flagLayer, resolveConfig } from '../config.ts';
 import { findConfig, readConfig } from '../config-file.ts';
 import type { PreparedRun, RunRequest } from '../domain.ts';
+import { watchEvaluation } from '../evaluation.ts';
 import { configOptions } from '../fields.ts';
 import { offlineOption, placesOf, pulling, RUNS } from '../models.ts';
-import { planText, prepare, summaryText, type Watched, watchRun } from '../training.ts';
+import { evaluationCost, planText, prepare, summaryText, type Watched, watchRun } from '../training.ts';
 
 /** What does not change the run, and may stand beside --resume. */
 const BESIDE_RESUME = ['resume', 'json', 'quiet', 'plan', 'offline'];
@@ -36,7 +38,8 @@ export const train = defineCommand({
   ],
   notes:
     'CONFIG is tunesmith.config.ts, .js, .json or .yaml; one in this folder is found by its name.\n' +
-    'Ctrl-C saves the run, says how to resume it, and exits 130.',
+    'Ctrl-C saves the run, says how to resume it, and exits 130. When the run is done, base and tuned model answer the quick suite and the held-out\n' +
+    'rows, and report.html in the folder of the run says what was learned and what was forgotten; --no-eval leaves that out.',
   async run({ options, positionals }, context) {
     const { terminal, signal } = context;
     const flags: Flags = options;
@@ -45,22 +48,26 @@ export const train = defineCommand({
     else if (tellDone(request.run, context)) return 0;
     const run = await prepare(request, context);
     try {
-      terminal.say(`\n${planText(run.plan)}\n`);
+      terminal.say(`\n${planText(run)}\n`);
       if (flags.plan === true) {
         // A run that starts tells of them as events.
         for (const { code, message } of run.plan.warnings) terminal.say(`warning ${code} ${message}`);
-        terminal.emit({ type: 'plan', ...run.plan });
+        const evaluation = evaluationCost(run);
+        terminal.emit({ type: 'plan', ...run.plan, ...(evaluation === undefined ? {} : { evaluation }) });
         return 0;
       }
       // Nothing is written yet, so there is nothing to resume.
       signal.throwIfAborted();
-      const watched = await watchOrHint(run, context);
+      let outcome = '';
+      const watched = await watchOrHint(run, context, async () => {
+        outcome = await evaluateOrHint(run, request, context);
+      });
       if (watched.done === undefined) {
         terminal.say(resumeHint('Saved. It goes on', run.path));
         return INTERRUPTED;
       }
-      terminal.print(summaryText(run, watched, terminal.columns));
-      return 0;
+      terminal.print(`${summaryText(run, watched, terminal.columns)}${outcome}`);
+      return signal.aborted ? INTERRUPTED : 0;
     } finally {
       await run.close();
     }
@@ -68,14 +75,41 @@ export const train = defineCommand({
 });
 
 /** A run goes on from its last checkpoint, which is whole. Errors of the catalogue say so themselves where it helps. */
-async function watchOrHint(run: PreparedRun, context: Context): Promise<Watched> {
+async function watchOrHint(run: PreparedRun, context: Context, finish: () => Promise<void>): Promise<Watched> {
+  let isDone = false;
   try {
-    return await watchRun(run, context);
+    return await watchRun(run, context, () => {
+      isDone = true;
+      return finish();
+    });
   } catch (error) {
-    if (!(error instanceof TunesmithError) && fileExists(join(run.path, 'config.json')))
+    if (!isDone && !(error instanceof TunesmithError) && fileExists(join(run.path, 'config.json')))
       context.terminal.say(resumeHint('It goes on', run.path));
     throw error;
   }
+}
+
+/** Measures a run that is done; whatever breaks this off, the run stays done. @returns its outcome in words */
+async function evaluateOrHint(run: PreparedRun, request: RunRequest, context: Context): Promise<string> {
+  const { terminal, signal } = context;
+  if (run.config.output.eval === false) return '';
+  try {
+    return await showEvaluation(run, request, context);
+  } catch (error) {
+    terminal.say(`The run is done, its evaluation is not. It goes on with: ${evaluateLater(run.path)}`);
+    if (signal.aborted) return '';
+    throw error;
+  }
+}
+
+async function showEvaluation(run: PreparedRun, { base }: RunRequest, context: Context): Promise<string> {
+  const { evaluateRun } = await import('../../registry/evaluate-run.ts');
+  const { outcomeText } = await import('../../evaluate/words.ts');
+  const { signal, home } = context;
+  const found = await watchEvaluation(evaluateRun(run, base, home, signal), context);
+  const events = found.flatMap((event) => (event.type === 'evaluated' ? [] : [event]));
+  const report = found.flatMap((event) => (event.type === 'evaluated' ? [event.report] : []));
+  return ['', '', outcomeText(events), ...report.map((file) => `The report:   ${file}`)].join('\n');
 }
 
 function resumeHint(words: string, path: string): string {

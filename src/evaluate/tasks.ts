@@ -36,12 +36,12 @@ const GENERAL_TEXT = fileURLToPath(new URL('../../examples/general.txt', import.
 /** The probes of general ability and general text, one item a paragraph. */
 export function quickSuite(): Task[] {
   const probes = Object.entries(probeItems()).map(([name, items]) => ({ kind: 'choice', name, items }) as const);
-  return [...probes, { kind: 'text', name: 'general text', items: paragraphsOf(GENERAL_TEXT) }];
+  return [...probes, { kind: 'text', name: 'general text', items: generalText() }];
 }
 
-/** The paragraphs of a text file. @throws FILE_NOT_FOUND */
-export function paragraphsOf(file: string): string[] {
-  const paragraphs = readText(file)
+/** The paragraphs of the general text. */
+export function generalText(): string[] {
+  const paragraphs = readText(GENERAL_TEXT)
     .split(/\n\s*\n|\n/)
     .map((text) => text.trim());
   return paragraphs.filter((text) => text !== '');

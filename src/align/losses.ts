@@ -1,4 +1,4 @@
-import type { CpoMethod, DpoMethod, KtoMethod } from '../train/config.ts';
+import type { CpoMethod, DpoMethod, KtoMethod } from '../train/methods.ts';
 
 /** 1 / (1 + e^-z). */
 export function sigmoid(z: number): number {

@@ -20,16 +20,22 @@ import {
   systemPrompt,
   validationOf,
 } from '../train/dataset.ts';
-import { isAligned, type Objectives, rowsTogether } from '../train/objective.ts';
+import type { RewardMethod } from '../train/methods.ts';
+import { isAligned, type Objectives } from '../train/objective.ts';
 import { rowRenderer } from '../train/rows.ts';
+import { beginRewardSession } from './reward/session.ts';
 import { loadPreferences, type PreferenceOptions, type PreferenceRow } from './rows.ts';
 import type { PreferenceMethod } from './rules.ts';
-import { type Answered, answered, withPrompt } from './scored.ts';
+import { type Answered, answered, rewarded, withPrompt } from './scored.ts';
 import { beginSession } from './session.ts';
 
-/** Answers that a run trains or evaluates on; those of a pair follow one another, the chosen one first. */
+/** Answers that a run trains or evaluates on; those of a row follow one another, the best one first. */
 export interface Part {
   readonly answers: readonly Answered[];
+  /** Answers of each row. */
+  readonly sizes: readonly number[];
+  /** By how much the first answer of a row is better; 0 where that is not said. */
+  readonly margins: readonly number[];
   /** Of answers that are marked by themselves. */
   readonly isGood: readonly boolean[];
 }
@@ -37,16 +43,19 @@ export interface Part {
 /** The parts of a data set. */
 export type Parts = Readonly<Record<'train' | 'select' | 'report', Part>>;
 
+/** Methods that learn from answers that are ranked or marked. */
+type RankedMethod = PreferenceMethod | RewardMethod;
+
 /** Objectives of the methods that learn from ranked or marked answers. */
 export const preferences: Objectives = (method) =>
-  isAligned(method) ? { open: (options) => openPreferences(method as PreferenceMethod, options) } : undefined;
+  isAligned(method) ? { open: (options) => openPreferences(method as RankedMethod, options) } : undefined;
 
 /**
  * Reads, checks, splits and renders preferences. All findings come in one pass.
  *
  * @throws the first error among the findings, with all of them in its message
  */
-async function openPreferences(method: PreferenceMethod, options: DatasetOptions): Promise<Dataset> {
+async function openPreferences(method: RankedMethod, options: DatasetOptions): Promise<Dataset> {
   const { data, text, model, longest, seed } = options;
   const load: PreferenceOptions = {
     format: text.format,
@@ -56,6 +65,7 @@ async function openPreferences(method: PreferenceMethod, options: DatasetOptions
     allow: data.allow,
     roles: rolesOf(data.role),
     map: readPairs('map', data.map),
+    margins: method.kind === 'reward',
   };
   requireLength(data.maxLength, model.maxPositions);
   const loaded = await loadPreferences(data.train, load);
@@ -94,8 +104,12 @@ async function openPreferences(method: PreferenceMethod, options: DatasetOptions
     maxLength,
     lengthOrigin: data.maxLength === undefined ? 'the longest row' : 'given',
     aligned: {
-      together: rowsTogether(method),
-      begin: (run, state, signal) => beginSession({ run, state, method, parts: rendered, signal }),
+      sizes: { train: train.sizes, select: select.sizes, report: report.sizes },
+      staysTogether: method.kind !== 'kto',
+      begin: async (run, state, signal) =>
+        method.kind === 'reward'
+          ? beginRewardSession({ run, state, method, parts: rendered })
+          : beginSession({ run, state, method, parts: rendered, signal }),
     },
     warnings: [
       ...findings.map((group) => ({ code: group.code, message: findingText(group) })),
@@ -114,18 +128,34 @@ function requireLength(maxLength: number | undefined, positions: number): void {
 
 /** The row by which a preference is compared with others, and shown. */
 function firstOf(row: PreferenceRow): Row {
-  return row.kind === 'pair' ? row.chosen : row.answer;
+  return answersOf(row)[0]!;
 }
 
-/** Rows that the method learns from: pairs, or answers that are marked, of which a pair is two. */
-function fitting(method: PreferenceMethod, rows: readonly PreferenceRow[], log: FindingLog): PreferenceRow[] {
+/** The answers of a row, the best one first. */
+export function answersOf(row: PreferenceRow): readonly Row[] {
+  if (row.kind === 'pair') return [row.chosen, row.rejected];
+  return row.kind === 'ranked' ? row.answers : [row.answer];
+}
+
+/** Rows that the method learns from: pairs, lists, or answers that are marked, of which a pair is two. */
+function fitting(method: RankedMethod, rows: readonly PreferenceRow[], log: FindingLog): PreferenceRow[] {
   return rows.flatMap((row): PreferenceRow[] => {
     if (row.kind === 'marked' && method.kind !== 'kto') {
       const message = `is one answer that is marked, and ${method.kind} learns from pairs.`;
       log.add({ code: 'DATA_PREFERENCE', ...row.source, message, fix: '--method kto learns from single answers.' });
       return [];
     }
-    if (row.kind === 'marked' || method.kind !== 'kto') return [row];
+    if (row.kind === 'ranked' && method.kind !== 'reward') {
+      const message = `is a list of ${row.answers.length} answers, and ${method.kind} learns from pairs.`;
+      log.add({
+        code: 'DATA_PREFERENCE',
+        ...row.source,
+        message,
+        fix: 'make pairs of it; --method reward takes lists.',
+      });
+      return [];
+    }
+    if (row.kind !== 'pair' || method.kind !== 'kto') return [row];
     const { source, chosen, rejected } = row;
     return [
       { source, kind: 'marked', answer: chosen, isGood: true },
@@ -138,15 +168,17 @@ interface Rendered extends Part {
   readonly examples: readonly PreparedExample[];
 }
 
-function renderer(method: PreferenceMethod, { data, text }: DatasetOptions, log: FindingLog) {
+function renderer(method: RankedMethod, { data, text }: DatasetOptions, log: FindingLog) {
   const render = rowRenderer({ ...text, trainOn: 'last' }, 'train');
   const fix = 'raise --max-length, or leave such rows out with --on-long drop.';
   return (rows: readonly PreferenceRow[], most: number): Rendered => {
     const examples: PreparedExample[] = [];
     const answers: Answered[] = [];
     const isGood: boolean[] = [];
+    const sizes: number[] = [];
+    const margins: number[] = [];
     for (const row of rows) {
-      const own = row.kind === 'pair' ? [row.chosen, row.rejected] : [row.answer];
+      const own = answersOf(row);
       const drawn = tryRender(() => own.map((part) => answered(render(part)[0]!)), row, log);
       if (drawn === undefined || isSame(drawn, row, log)) continue;
       const tokens = Math.max(...drawn.map(({ example }) => example.ids.length));
@@ -156,14 +188,21 @@ function renderer(method: PreferenceMethod, { data, text }: DatasetOptions, log:
         log.add({ code: isDropped ? 'DATA_ROW_LONG' : 'DATA_TOO_LONG', ...row.source, message, fix });
         continue;
       }
-      // ORPO learns the whole chosen text, its prompt included.
-      const learned = method.kind === 'orpo' ? [withPrompt(drawn[0]!), ...drawn.slice(1)] : drawn;
+      const learned = asLearned(method, drawn);
       answers.push(...learned);
       examples.push(...learned.map(({ example }, i) => ({ row: own[i]!, example })));
+      sizes.push(learned.length);
+      margins.push(row.kind === 'pair' ? (row.margin ?? 0) : 0);
       if (row.kind === 'marked') isGood.push(row.isGood);
     }
-    return { examples, answers, isGood };
+    return { examples, answers, isGood, sizes, margins };
   };
+}
+
+function asLearned({ kind }: RankedMethod, drawn: readonly Answered[]): readonly Answered[] {
+  if (kind === 'reward') return drawn.map(rewarded);
+  // ORPO learns the whole chosen text, its prompt included.
+  return kind === 'orpo' ? [withPrompt(drawn[0]!), ...drawn.slice(1)] : drawn;
 }
 
 function tryRender(render: () => Answered[], { source }: PreferenceRow, log: FindingLog): Answered[] | undefined {
@@ -177,9 +216,10 @@ function tryRender(render: () => Answered[], { source }: PreferenceRow, log: Fin
   }
 }
 
-function isSame([one, other]: readonly Answered[], { source }: PreferenceRow, log: FindingLog): boolean {
-  if (other === undefined || String(one!.example.ids) !== String(other.example.ids)) return false;
-  log.add({ code: 'DATA_PREFERENCE_SAME', ...source, message: 'has the same answer as chosen and as rejected.' });
+function isSame(answers: readonly Answered[], { source, kind }: PreferenceRow, log: FindingLog): boolean {
+  if (new Set(answers.map(({ example }) => String(example.ids))).size === answers.length) return false;
+  const message = kind === 'ranked' ? 'has an answer twice.' : 'has the same answer as chosen and as rejected.';
+  log.add({ code: 'DATA_PREFERENCE_SAME', ...source, message });
   return true;
 }
 

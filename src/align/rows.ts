@@ -15,9 +15,11 @@ import type { ErrorCode } from '../errors/index.ts';
 import { isRecord } from '../io/json-checks.ts';
 import { IGNORE } from '../text/index.ts';
 
-/** A row of preferences: two answers to one prompt of which one is better, or one answer that is good or not. */
+/** A row of preferences: two answers to one prompt of which one is better, several from the best to the worst, or one that is good or not, or not marked. */
 export type PreferenceRow = { readonly source: RowSource } & (
-  | { readonly kind: 'pair'; readonly chosen: Row; readonly rejected: Row }
+  | { readonly kind: 'pair'; readonly chosen: Row; readonly rejected: Row; readonly margin?: number }
+  | { readonly kind: 'ranked'; readonly answers: readonly Row[] }
+  | { readonly kind: 'single'; readonly answer: Row }
   | { readonly kind: 'marked'; readonly answer: Row; readonly isGood: boolean }
 );
 
@@ -25,6 +27,10 @@ export type PreferenceRow = { readonly source: RowSource } & (
 export interface PreferenceOptions extends NormaliseOptions {
   readonly allow: readonly string[];
   readonly map: ColumnMap;
+  /** Whether pairs may say by how much one answer is better, in a column `margin`. */
+  readonly margins?: boolean | undefined;
+  /** Whether answers that are not marked are rows too. */
+  readonly singles?: boolean | undefined;
 }
 
 /** Rows and all that was found about them. */
@@ -36,7 +42,8 @@ export interface LoadedPreferences {
 
 /**
  * Reads preferences: TRL's {prompt?, chosen, rejected} of text or messages, OpenAI's {input, preferred_output, non_preferred_output}, {prompt, completion,
- * label}, and ids, {prompt_ids, chosen_ids, rejected_ids} or {prompt_ids, completion_ids, label}.
+ * label}, {prompt, ranked: [best, ..., worst]}, and ids, {prompt_ids, chosen_ids, rejected_ids}, {prompt_ids, completion_ids, label} or
+ * {prompt_ids, ranked_ids}.
  *
  * @throws FILE_NOT_FOUND, DATA_FILE_TYPE, CLI_OPTION_VALUE
  */
@@ -84,24 +91,34 @@ function noted(row: PreferenceRow | undefined, seen: Map<string, RowSource>, log
 
 /** Columns by the shape that they make. */
 const SHAPES = [
-  { needs: ['chosen_ids', 'rejected_ids'], uses: ['prompt_ids'], read: idPair },
+  { needs: ['chosen_ids', 'rejected_ids'], uses: ['prompt_ids', 'margin'], read: idPair },
+  { needs: ['ranked_ids'], uses: ['prompt_ids'], read: rankedIds },
+  { needs: ['ranked'], uses: ['prompt', 'system', 'tools'], read: ranked },
   { needs: ['completion_ids', 'label'], uses: ['prompt_ids'], read: markedIds },
   { needs: ['preferred_output', 'non_preferred_output'], uses: ['input'], read: openAiPair },
-  { needs: ['chosen', 'rejected'], uses: ['prompt', 'system', 'tools'], read: pair },
+  { needs: ['chosen', 'rejected'], uses: ['prompt', 'system', 'tools', 'margin'], read: pair },
   { needs: ['completion', 'label'], uses: ['prompt', 'system', 'tools'], read: marked },
 ] as const;
+
+/** Answers that nobody judged. */
+const SINGLES = [
+  { needs: ['completion'], uses: ['prompt', 'system', 'tools'], read: single },
+  { needs: ['messages'], uses: ['tools'], read: conversation },
+] as const;
+
+type ReadOptions = NormaliseOptions & Pick<PreferenceOptions, 'margins' | 'singles'>;
 
 interface Reading {
   readonly fields: Fields;
   readonly source: RowSource;
-  readonly options: NormaliseOptions;
+  readonly options: ReadOptions;
   readonly complain: Complain;
 }
 
 function readRecord(
   value: unknown,
   source: RowSource,
-  options: NormaliseOptions,
+  options: ReadOptions,
   log: FindingLog,
   ignored: Map<string, RowSource>,
 ): PreferenceRow | undefined {
@@ -109,13 +126,16 @@ function readRecord(
   const complain = (code: ErrorCode, message: string, fix?: string) => {
     if (log.add({ code, ...source, message, fix }) === 'error') failed = true;
   };
-  const shape = isRecord(value) ? SHAPES.find(({ needs }) => needs.every((name) => present(value, name))) : undefined;
+  const known = options.singles === true ? [...SHAPES, ...SINGLES] : SHAPES;
+  const shape = isRecord(value) ? known.find(({ needs }) => needs.every((name) => present(value, name))) : undefined;
   if (shape === undefined || !isRecord(value)) {
     const columns = isRecord(value) ? Object.keys(value).slice(0, 12).join(', ') : kindOf(value);
     complain('DATA_PREFERENCE', `holds ${columns || 'no columns'}, and no preference.`);
     return undefined;
   }
-  const used: readonly string[] = [...shape.needs, ...shape.uses];
+  const used: readonly string[] = [...shape.needs, ...shape.uses].filter(
+    (name) => name !== 'margin' || options.margins === true,
+  );
   for (const name of Object.keys(value)) if (!used.includes(name) && !ignored.has(name)) ignored.set(name, source);
   const row = shape.read({ fields: value, source, options, complain });
   return failed ? undefined : row;
@@ -124,7 +144,54 @@ function readRecord(
 function idPair({ fields, ...rest }: Reading): PreferenceRow | undefined {
   const chosen = ids(fields, 'chosen_ids', rest);
   const rejected = ids(fields, 'rejected_ids', rest);
-  return chosen && rejected && { source: rest.source, kind: 'pair', chosen, rejected };
+  return chosen && rejected && { source: rest.source, kind: 'pair', chosen, rejected, ...margin(fields, rest) };
+}
+
+/** By how much the chosen answer is better, where that is said and wanted. */
+function margin({ margin: value }: Fields, { options, complain }: Omit<Reading, 'fields'>): { margin?: number } {
+  if (options.margins !== true || value === undefined || value === null) return {};
+  if (typeof value === 'number' && Number.isFinite(value)) return { margin: value };
+  complain('DATA_PREFERENCE', `margin is ${JSON.stringify(value)?.slice(0, 40)}, not a number.`);
+  return {};
+}
+
+function rankedIds({ fields, ...rest }: Reading): PreferenceRow | undefined {
+  return list(fields, 'ranked_ids', rest, (one) => ids({ ...fields, ranked_ids: one }, 'ranked_ids', rest));
+}
+
+function ranked({ fields, ...rest }: Reading): PreferenceRow | undefined {
+  if (!present(fields, 'prompt')) {
+    rest.complain('DATA_PREFERENCE', 'has no prompt before its answers.');
+    return undefined;
+  }
+  const read = (one: unknown) => answerRow({ ...fields, ranked: one }, 'ranked', { ...rest, fields });
+  return list(fields, 'ranked', rest, read);
+}
+
+function list(
+  fields: Fields,
+  column: string,
+  { source, complain }: Omit<Reading, 'fields'>,
+  read: (answer: unknown) => Row | undefined,
+): PreferenceRow | undefined {
+  const all = fields[column];
+  if (!Array.isArray(all) || all.length < 2) {
+    const found = Array.isArray(all) ? `${all.length} answers` : kindOf(all);
+    complain('DATA_PREFERENCE', `${column} is ${found} where an array of at least two is expected, the best first.`);
+    return undefined;
+  }
+  const answers = all.flatMap((one) => read(one) ?? []);
+  return answers.length === all.length ? { source, kind: 'ranked', answers } : undefined;
+}
+
+function single(reading: Reading): PreferenceRow | undefined {
+  const answer = answerRow(reading.fields, 'completion', reading);
+  return answer && { source: reading.source, kind: 'single', answer };
+}
+
+function conversation({ fields, source, options, complain }: Reading): PreferenceRow | undefined {
+  const answer = normalise({ fields, shape: 'messages', source }, options, complain);
+  return answer && { source, kind: 'single', answer };
 }
 
 function markedIds({ fields, ...rest }: Reading): PreferenceRow | undefined {
@@ -176,7 +243,7 @@ function pair(reading: Reading): PreferenceRow | undefined {
   if (whole === undefined) return undefined;
   const chosen = answerRow(whole, 'chosen', { ...reading, fields: whole });
   const rejected = answerRow(whole, 'rejected', { ...reading, fields: whole });
-  return chosen && rejected && { source, kind: 'pair', chosen, rejected };
+  return chosen && rejected && { source, kind: 'pair', chosen, rejected, ...margin(fields, reading) };
 }
 
 /** Conversations that hold their prompt: all but the last message, the same in both. */

@@ -1,4 +1,4 @@
-import type { CpoMethod, DpoMethod, KtoMethod, Method, OrpoMethod, SimpoMethod } from '../train/config.ts';
+import type { CpoMethod, DpoMethod, KtoMethod, Method, OrpoMethod, SimpoMethod } from '../train/methods.ts';
 import { CPO_LOSSES, DPO_LOSSES, oddsRatio, PER_TOKEN, simpoLoss, UNPAIRED_LOSSES } from './losses.ts';
 import type { Scored } from './scored.ts';
 

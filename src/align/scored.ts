@@ -30,6 +30,13 @@ export function withPrompt({ example, answerFrom }: Answered): Answered {
   return { example: { ...example, labels: example.ids }, answerFrom };
 }
 
+/** The same as a reward model reads it: up to the end of the answer, at whose last token it gives its reward. */
+export function rewarded({ example: { ids, labels }, answerFrom }: Answered): Answered {
+  const end = labels.findLastIndex((label) => label !== IGNORE) + 1;
+  const own = ids.slice(0, end);
+  return { example: { ids: own, labels: new Int32Array(end).fill(IGNORE), classes: [] }, answerFrom };
+}
+
 /** For each token with loss, whether it belongs to the answer. */
 export function answerTokens({ example: { labels }, answerFrom }: Answered): boolean[] {
   const own: boolean[] = [];

@@ -26,6 +26,7 @@ const VALUES: Readonly<Record<string, string>> = {
   'data.role': 'THEIRS=OURS,...',
   'method.replay': 'FILE',
   'method.fromScratch': 'CONFIG',
+  'method.rewardHead': 'FILE',
   initAdapter: 'DIR',
   'output.out': 'DIR',
   'output.name': 'NAME',

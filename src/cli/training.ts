@@ -8,6 +8,7 @@ import type { Context } from './command.ts';
 import type { PreparedRun, RunRequest, TrainPlan } from './domain.ts';
 import { bytesText, countText, curve, durationText, lossText, table } from './format.ts';
 import { openActivityLine, openProgress, type Progress } from './progress.ts';
+import { rewardText } from './rewards.ts';
 import { domain } from './wiring.ts';
 
 /** Prepares a run and shows how its cost is measured. */
@@ -131,13 +132,14 @@ function tell(event: Exclude<TrainEvent, { type: 'step' | 'done' }>, progress: P
     const words = `rows that were used for nothing else: loss ${lossText(event.before)} before, ${lossText(event.after)} after`;
     progress.say(words + more);
   } else if (event.type === 'classification') progress.say(classificationText(event));
+  else if (event.type === 'reward') progress.say(rewardText(event));
   else if (event.type === 'warning') progress.say(`warning ${event.code} ${event.message}`);
 }
 
 /** Log-probabilities of preferred and of other answers, each for itself: their difference alone may grow while both fall. */
 function answersText(metrics: Readonly<Record<string, number>> = {}): string {
   const [chosen, rejected] = [metrics['logps/chosen'], metrics['logps/rejected']];
-  const accuracy = metrics['rewards/accuracies'];
+  const accuracy = metrics['rewards/accuracies'] ?? metrics.accuracy;
   const parts = [
     ...(chosen === undefined ? [] : [` · chosen ${chosen.toFixed(2)}`]),
     ...(rejected === undefined ? [] : [` · rejected ${rejected.toFixed(2)}`]),
@@ -157,6 +159,12 @@ function unitOf(method: TrainPlan['method']): string {
   return `, nats per ${method === 'classify' ? 'row' : 'token'}`;
 }
 
+/** What runs are for that write no text. */
+const USES: Partial<Record<TrainPlan['method'], string>> = {
+  classify: 'Use it:       tunesmith classify RUN --text "..."',
+  reward: 'Use it:       tunesmith score RUN --data FILE',
+};
+
 /** The end of a run: the curve, where it lies, what to do next. */
 export function summaryText(run: PreparedRun, watched: Watched, columns: number): string {
   const name = basename(run.path);
@@ -168,9 +176,6 @@ export function summaryText(run: PreparedRun, watched: Watched, columns: number)
   }
   const { done } = watched;
   if (done !== undefined) lines.push(`Done after ${done.steps} steps.`, `  best  ${done.best}`, `  last  ${done.last}`);
-  const use =
-    run.plan.method === 'classify'
-      ? `Use it:       tunesmith classify ${name} --text "..."`
-      : `Talk to it:   tunesmith chat ${name}`;
-  return [...lines, '', use, `Look at it:   tunesmith runs show ${name}`].join('\n');
+  const use = USES[run.plan.method] ?? 'Talk to it:   tunesmith chat RUN';
+  return [...lines, '', use.replace('RUN', name), `Look at it:   tunesmith runs show ${name}`].join('\n');
 }

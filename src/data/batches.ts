@@ -67,8 +67,8 @@ export interface MicroBatchOptions {
   readonly microBatch?: number | undefined;
   /** Tokens of an automatic micro-batch, about. */
   readonly targetTokens?: number;
-  /** So many rows after one another share a micro-batch, and count as one row: 2 for pairs of answers. */
-  readonly together?: number;
+  /** So many rows after one another share a micro-batch, and count as one row: 2 for pairs of answers; or how many each time, for lists of answers. */
+  readonly together?: number | readonly number[];
 }
 
 /** The shape of a micro-batch. Lengths come in few sizes, so that few programs are compiled and memory does not grow. */
@@ -89,8 +89,7 @@ const TARGET_TOKENS = 384;
  * @param lengths tokens of each row, at least 1
  */
 export function planMicroBatches(lengths: readonly number[], options: MicroBatchOptions): MicroBatchPlan[] {
-  const { together = 1 } = options;
-  const units = Array.from({ length: lengths.length / together }, (_, unit) => unitOf(lengths, unit, together));
+  const units = unitsOf(lengths, options.together ?? 1);
   const order = units.sort((a, b) => a.longest - b.longest || a.rows[0]! - b.rows[0]!);
   return grouped(order, options).map((group) => {
     const rows = group.flatMap((unit) => unit.rows);
@@ -110,20 +109,26 @@ interface Unit {
   readonly tokens: number;
 }
 
-function unitOf(lengths: readonly number[], unit: number, together: number): Unit {
-  const rows = Array.from({ length: together }, (_, i) => unit * together + i);
-  const own = rows.map((row) => lengths[row]!);
-  return { rows, longest: Math.max(...own), tokens: own.reduce((a, b) => a + b, 0) };
+function unitsOf(lengths: readonly number[], together: number | readonly number[]): Unit[] {
+  const sizes =
+    typeof together === 'number' ? new Array<number>(lengths.length / together).fill(together) : [...together];
+  let next = 0;
+  return sizes.map((size) => {
+    const rows = Array.from({ length: size }, () => next++);
+    const own = rows.map((row) => lengths[row]!);
+    return { rows, longest: Math.max(...own), tokens: own.reduce((a, b) => a + b, 0) };
+  });
 }
 
 function grouped(order: readonly Unit[], options: MicroBatchOptions): Unit[][] {
-  const { pack, microBatch, targetTokens = TARGET_TOKENS, together = 1 } = options;
+  const { pack, microBatch, targetTokens = TARGET_TOKENS } = options;
   const groups: Unit[][] = [];
+  const rowsIn = (group: readonly Unit[] = []) => group.reduce((n, { rows }) => n + rows.length, 0);
   let tokens = 0;
   for (const unit of order) {
     const group = groups.at(-1);
     const grid = gridLength(unit.longest);
-    const next = pack ? tokens + unit.tokens : ((group?.length ?? 0) + 1) * together * grid;
+    const next = pack ? tokens + unit.tokens : (rowsIn(group) + unit.rows.length) * grid;
     const isFull =
       group === undefined ||
       (microBatch === undefined
@@ -131,7 +136,7 @@ function grouped(order: readonly Unit[], options: MicroBatchOptions): Unit[][] {
         : group.length >= microBatch);
     if (isFull) {
       groups.push([unit]);
-      tokens = pack ? unit.tokens : together * grid;
+      tokens = pack ? unit.tokens : unit.rows.length * grid;
     } else {
       group.push(unit);
       tokens = next;

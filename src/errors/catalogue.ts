@@ -25,8 +25,8 @@ export const CATALOGUE = {
   },
   CLASSIFIER_USE: {
     exit: 2,
-    rule: 'A classifier gives labels.',
-    fix: 'use it with tunesmith classify; its folder loads in transformers as it is.',
+    rule: 'A classifier gives labels, a reward model rewards.',
+    fix: 'use it with tunesmith classify, or a reward model with tunesmith score; its folder loads in transformers as it is.',
   },
   // data
   DATA_ANSWERS_CUT: {
@@ -518,6 +518,17 @@ export const CATALOGUE = {
     exit: 1,
     rule: 'The process that computes lives until it is closed.',
     fix: 'free some memory or lower --memory, then run the command again; tunesmith doctor says whether the engine works.',
+  },
+  // rewards
+  REWARD_HEAD: {
+    exit: 2,
+    rule: 'A reward head is a safetensors file with score.weight of one row, as wide as the model.',
+    fix: 'leave --reward-head out to start from a new head.',
+  },
+  REWARD_USE: {
+    exit: 2,
+    rule: 'A reward model gives answers a number, which tunesmith score and --reward read.',
+    fix: 'tunesmith score RUN --data FILE',
   },
   // runs
   RUN_ACTIVE: {

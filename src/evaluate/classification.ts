@@ -3,7 +3,7 @@ import { TunesmithError } from '../errors/index.ts';
 import { sha256 } from '../io/index.ts';
 import { classRenderer } from '../train/classify/classes.ts';
 import { decide } from '../train/classify/decide.ts';
-import { type ClassifierFile, readClassifier } from '../train/classify/file.ts';
+import { type ClassifierFile, type LabelFile, readClassifier } from '../train/classify/file.ts';
 import { classLogits } from '../train/classify/predict.ts';
 import { requireVocabulary } from '../train/dataset.ts';
 import { createNetwork, type Network } from '../train/network.ts';
@@ -88,7 +88,7 @@ function noHead({ adapter, path }: ModelRequest, labels: number): TunesmithError
 async function* classifications(
   net: Network,
   examples: readonly PreparedExample[],
-  { labels, kind, calibration }: Pick<ClassifierFile, 'labels' | 'kind' | 'calibration'>,
+  { labels, kind, calibration }: Pick<LabelFile, 'labels' | 'kind' | 'calibration'>,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Classification> {
   const names = (classes: readonly number[]) => classes.map((k) => labels[k]!);

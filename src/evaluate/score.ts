@@ -1,14 +1,16 @@
 import { assertNoErrors, prepareExamples } from '../data/index.ts';
+import { isRewardModel } from '../train/classify/file.ts';
 import { requireVocabulary } from '../train/dataset.ts';
 import { exampleLosses } from '../train/evaluate-loss.ts';
 import { createNetwork } from '../train/network.ts';
 import { rowRenderer } from '../train/rows.ts';
 import { openTextOf, openWeights, rowsFor } from './open.ts';
+import { scoreRewards } from './rewards.ts';
 import type { ModelRequest, RowReading, ScoreEvent } from './types.ts';
 
 /**
  * -log p of the supervised tokens of each row, in nats; the examples of a row (several, where the template rewrites history) are summed.
- * Adds no end of sequence, and a BOS only where the tokenizer does.
+ * Adds no end of sequence, and a BOS only where the tokenizer does. A reward model gives answers their rewards instead.
  *
  * @throws the errors of models, adapters and data
  */
@@ -18,6 +20,7 @@ export async function* score(
   signal: AbortSignal = new AbortController().signal,
   reading: RowReading = {},
 ): AsyncGenerator<ScoreEvent> {
+  if (isRewardModel(model.adapter ?? model.path)) return yield* scoreRewards(model, data, signal, reading);
   const opened = openTextOf(model, reading);
   const { rows } = await rowsFor(opened, data, 'required');
   const render = rowRenderer(opened.text, 'score');

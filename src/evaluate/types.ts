@@ -1,3 +1,4 @@
+import type { RewardFigures } from '../align/reward/figures.ts';
 import type { BaseWeights } from '../model/base-forms.ts';
 import type { Message, Tool } from '../text/index.ts';
 import type { RunConfig } from '../train/config.ts';
@@ -117,4 +118,13 @@ export interface ModelSession {
 /** A line of `score`. nll is a sum over supervised tokens, in nats. */
 export type ScoreEvent =
   | { readonly type: 'row'; readonly row: number; readonly nll: number; readonly tokens: number }
+  /** Of a reward model: the rewards of the row's answers, in their order. */
+  | { readonly type: 'row'; readonly row: number; readonly rewards: readonly number[] }
+  /** Of a reward model; the figures are there where rows have several answers, the best one first. */
+  | {
+      readonly type: 'total';
+      readonly answers: number;
+      readonly meanReward: number;
+      readonly figures?: RewardFigures;
+    }
   | { readonly type: 'total'; readonly nll: number; readonly tokens: number; readonly perplexity: number };

@@ -28,6 +28,29 @@ export function standardError(values: readonly number[]): number {
 }
 
 /**
+ * The 95 % interval of a share: Wilson's score interval (Wilson 1927, doi:10.1080/01621459.1927.10502953), which also holds near 0 and 1.
+ *
+ * @param hits of `count`; [0, 1] of nothing
+ */
+export function shareInterval(hits: number, count: number): readonly [low: number, high: number] {
+  if (count === 0) return [0, 1];
+  const z = 1.959963984540054;
+  const p = hits / count;
+  const middle = p + (z * z) / (2 * count);
+  const half = z * Math.sqrt((p * (1 - p)) / count + (z * z) / (4 * count * count));
+  const scale = 1 + (z * z) / count;
+  return [Math.max(0, (middle - half) / scale), Math.min(1, (middle + half) / scale)];
+}
+
+/** Pearson's correlation; 0 where one of the two is constant. */
+export function correlation(a: readonly number[], b: readonly number[]): number {
+  const [ma, mb] = [mean(a), mean(b)];
+  const product = sum(a.map((x, i) => (x - ma) * (b[i]! - mb)));
+  const scale = Math.sqrt(sum(a.map((x) => (x - ma) ** 2)) * sum(b.map((y) => (y - mb) ** 2)));
+  return scale === 0 || Number.isNaN(scale) ? 0 : product / scale;
+}
+
+/**
  * Percentile by nearest rank: the smallest value that at least `percent` per cent of the values do not exceed. Always one of the
  * values; of fewer than 200 values the 99.5th is the largest.
  *

@@ -18,7 +18,7 @@ const COMPANIONS = [
 
 /** What a folder of a classifier says of its labels. */
 export interface FolderLabels {
-  readonly kind: 'single' | 'multi';
+  readonly kind: 'single' | 'multi' | 'reward';
   readonly labels: readonly string[];
 }
 
@@ -54,6 +54,12 @@ export function writeModelFolder(
   writeSafetensors(join(folder, 'model.safetensors'), layout);
 }
 
+const PROBLEMS: Readonly<Record<FolderLabels['kind'], string>> = {
+  single: 'single_label_classification',
+  multi: 'multi_label_classification',
+  reward: 'regression',
+};
+
 function classifierConfig(
   json: Readonly<Record<string, unknown>>,
   config: ModelConfig,
@@ -64,7 +70,7 @@ function classifierConfig(
     architectures: [architectureOf(config).className.replace(/For\w+$/, CLASSIFIER_CLASS)],
     id2label: Object.fromEntries(labels.map((label, k) => [String(k), label])),
     label2id: Object.fromEntries(labels.map((label, k) => [label, k])),
-    problem_type: kind === 'single' ? 'single_label_classification' : 'multi_label_classification',
+    problem_type: PROBLEMS[kind],
     // Without one, transformers takes rows one at a time only.
     pad_token_id: json.pad_token_id ?? config.eosIds[0] ?? 0,
   };

@@ -144,7 +144,10 @@ export function openPeft(
   const json = readJson(file) as Json;
   const isClassifier = json.task_type === 'SEQ_CLS';
   if (isClassifier && task !== 'SEQ_CLS') {
-    throw new TunesmithError('CLASSIFIER_USE', { file: folder, message: 'is a classifier, which writes no text.' });
+    throw new TunesmithError('CLASSIFIER_USE', {
+      file: folder,
+      message: 'gives labels or rewards, and writes no text.',
+    });
   }
   const spec = own ?? resolveAdapter(config, requestOf(json, file));
   const { tensors, metadata } = readSafetensorsHeader(weights);

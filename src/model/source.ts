@@ -55,7 +55,10 @@ function openFolder(folder: string, task: AdapterTask): ModelSource {
   const json = objectOf(readJson(file), file);
   const isClassifier = [json.architectures].flat().some((name) => String(name).endsWith(CLASSIFIER_CLASS));
   if (isClassifier && task !== 'SEQ_CLS') {
-    throw new TunesmithError('CLASSIFIER_USE', { file: folder, message: 'is a classifier, which writes no text.' });
+    throw new TunesmithError('CLASSIFIER_USE', {
+      file: folder,
+      message: 'gives labels or rewards, and writes no text.',
+    });
   }
   const parsed = parseHfConfig(json, file);
   const config = isClassifier ? { ...parsed, tiedEmbeddings: true } : parsed;

@@ -58,6 +58,20 @@ const Event = z.discriminatedUnion('type', [
     confusion: z.union([z.array(z.array(z.int())), z.array(z.array(z.array(z.int())))]),
     baseline: z.looseObject({ labels: z.array(z.string()), accuracy: z.number(), macroF1: z.number() }),
   }),
+  z.looseObject({
+    type: z.literal('reward'),
+    pairs: z.int(),
+    accuracy: z.number(),
+    interval: z.tuple([z.number(), z.number()]),
+    logLoss: z.number(),
+    calibrationError: z.number(),
+    length: z.looseObject({
+      pairs: z.int(),
+      preferred: z.number().nullable(),
+      rewarded: z.number().nullable(),
+      correlation: z.number(),
+    }),
+  }),
   z.looseObject({ type: z.literal('done'), steps: z.int(), best: z.string(), last: z.string() }),
 ]) satisfies z.ZodType<TrainEvent>;
 

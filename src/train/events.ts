@@ -65,4 +65,24 @@ export type TrainEvent =
         readonly noneOfThese: number;
       };
     })
+  /** How a reward model's best checkpoint tells better answers from worse ones, in pairs that were used for nothing else. */
+  | {
+      readonly type: 'reward';
+      readonly pairs: number;
+      /** Share of the pairs whose better answer has the larger reward, and its 95 % interval. */
+      readonly accuracy: number;
+      readonly interval: readonly [low: number, high: number];
+      /** Mean of -log sigmoid(difference), nats. */
+      readonly logLoss: number;
+      /** Mean distance of sigmoid(difference) and how often it is right. */
+      readonly calibrationError: number;
+      /** Of pairs with answers of unequal lengths: how often people preferred the longer one, and how often it has the larger reward; null where there are none. */
+      readonly length: {
+        readonly pairs: number;
+        readonly preferred: number | null;
+        readonly rewarded: number | null;
+        /** Of reward and tokens, within rows. */
+        readonly correlation: number;
+      };
+    }
   | { readonly type: 'done'; readonly steps: number; readonly best: string; readonly last: string };

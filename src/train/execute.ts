@@ -31,6 +31,7 @@ import {
   saveCheckpoint,
 } from './checkpoint.ts';
 import { writeClassifier } from './classify/file.ts';
+import { taskOf } from './classify/place.ts';
 import { reportClassifier } from './classify/report.ts';
 import { type RunContext, START } from './context.ts';
 import { meanLoss } from './evaluate-loss.ts';
@@ -155,13 +156,8 @@ function createRecorder(log: Appender, bytes: number, board: TensorboardWriter |
  */
 async function writeRunFolder(run: RunContext): Promise<() => void> {
   const { path, frozen, facts, origins, dataset } = run;
-  const { train, select, report } = dataset;
-  const together = dataset.aligned?.together ?? 1;
-  const counts = {
-    train: train.length / together,
-    select: select.length / together,
-    report: report.length / together,
-  };
+  const countOf = (part: 'train' | 'select' | 'report') => dataset.aligned?.sizes[part].length ?? dataset[part].length;
+  const counts = { train: countOf('train'), select: countOf('select'), report: countOf('report') };
   // A run goes on from any working directory.
   const files = dataset.files.map((file) => ({ ...file, path: resolve(file.path) }));
   const data = { files, counts, splitSeed: frozen.config.train.seed };
@@ -245,7 +241,7 @@ function createHooks({ run, session, heldSteps, state, first, record }: Begun): 
   const { net, dataset, path, frozen } = run;
   const select = dataset.select.map(({ example }) => example);
   const trained = trainedExamples(dataset);
-  const asked = dataset.classes === undefined ? rowExamples({ train: dataset.select, aligned: dataset.aligned }) : [];
+  const asked = net.classifier === undefined ? rowExamples(dataset, 'select') : [];
   const prompts = samplePrompts(
     asked.map(([first]) => first!.row),
     run.text,
@@ -289,11 +285,15 @@ async function evaluate(
 
 /** Writes what was trained as a folder that other programs load: PEFT's layout, or Hugging Face's. */
 function writeTuned(run: RunContext, folder: string, tensors: readonly TensorToWrite<'F32'>[]): void {
+  const { net, dataset } = run;
   const { hubId, sha256 } = run.facts.base;
-  const { classes } = run.dataset;
-  const task = classes === undefined ? 'CAUSAL_LM' : 'SEQ_CLS';
-  const classifier = classes && { kind: classes.kind, labels: [...classes.names] };
-  const { adapter } = run.net;
+  const { classes } = dataset;
+  const task = taskOf(run.frozen.config);
+  const classifier =
+    net.classifier?.kind === 'reward'
+      ? { kind: 'reward' as const, labels: ['reward'] }
+      : classes && { kind: classes.kind, labels: [...classes.names] };
+  const { adapter } = net;
   if (adapter === undefined) writeModelFolder(folder, run.source, withFrozen(run, tensors), classifier);
   else {
     const { spec, constants } = adapter;
@@ -338,6 +338,7 @@ async function* finish(
       bytes === undefined ? undefined : { before: bitsPerByte(reportBase, bytes), after: bitsPerByte(tuned, bytes) };
     const losses = { before: reportBase.loss, after: tuned.loss, tokens: tuned.tokens };
     yield record.write({ type: 'report', ...losses, ...(bits === undefined ? {} : { bitsPerByte: bits }) });
+    if (session?.finish !== undefined) for await (const event of session.finish(signal)) yield record.write(event);
   }
   const { classes } = run.dataset;
   if (classes !== undefined) {

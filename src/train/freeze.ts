@@ -5,7 +5,7 @@ import { methodOf } from '../model/adapters/index.ts';
 import type { ModelConfig } from '../model/config.ts';
 import type { RunConfig, TrainConfig } from './config.ts';
 import type { LoopOptions } from './loop.ts';
-import { isAligned, rowsTogether } from './objective.ts';
+import { isAligned } from './objective.ts';
 import { CONSTANTS, constantsOf, type OptimizerOptions, RATES, takes } from './optimisers/index.ts';
 
 /** A value that was chosen automatically, and why. */
@@ -40,7 +40,7 @@ export function freeze(config: RunConfig, model: ModelConfig, rows: number, targ
   const factors = [
     [train.optimizer, RATES[train.optimizer]],
     [weights.kind, weights.kind === 'full' ? 1 : methodOf(weights).rate],
-    [method.kind, isAligned(method) ? ALIGNED_RATE : 1],
+    [method.kind, isAligned(method) && method.kind !== 'reward' ? ALIGNED_RATE : 1],
   ] as const;
   const isPretrained = method.kind === 'pretrain';
   // Weights that were just made have nothing to lose.
@@ -83,7 +83,7 @@ export function freeze(config: RunConfig, model: ModelConfig, rows: number, targ
       schedule: { kind: train.schedule, peak: lr, warmupSteps, decaySteps, floor: minLr },
       optimizer: optimizerOptions(train),
       clip,
-      microBatch: { pack, microBatch, targetTokens, together: rowsTogether(method) },
+      microBatch: { pack, microBatch, targetTokens },
       evalEvery,
       saveEvery,
       patience,

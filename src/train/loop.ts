@@ -20,8 +20,8 @@ export interface LoopOptions {
     readonly pack: boolean;
     readonly microBatch?: number | undefined;
     readonly targetTokens: number;
-    /** Examples of one row, which share a micro-batch. */
-    readonly together?: number;
+    /** Examples of one row, or of each, which share a micro-batch. */
+    readonly together?: number | readonly number[];
   };
   readonly evalEvery: number;
   readonly saveEvery: number;

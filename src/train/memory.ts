@@ -26,7 +26,7 @@ import { optimizerOptions } from './freeze.ts';
 import { type HeadMode, headChunks, headGraph, headSliceGraph } from './head.ts';
 import { rowsTogether } from './objective.ts';
 import { optimizerBytes } from './optimisers/index.ts';
-import { rowExamples } from './pretrain/pretraining.ts';
+import { rowExamples, unitSizes } from './pretrain/pretraining.ts';
 import { firstTrained, gradientMode, type Trained, trainedBy, trainedShapes } from './trained.ts';
 
 /** What trains on what; the memory of a step depends on nothing else but the layout of its micro-batch. */
@@ -113,7 +113,7 @@ function programBytes({ nodes }: Graph, layouts: number): number {
 
 /** A classifier's head is small beside a layer. */
 function headBytes({ config: { method }, source: { config: model } }: Trainee, tokens: number, mode: HeadMode): number {
-  if (method.kind === 'classify') return 0;
+  if (method.kind === 'classify' || method.kind === 'reward') return 0;
   const [rows = model.vocabSize] = mode === 'gradient-and-weights' ? [] : headSlices(model.vocabSize, model.hiddenSize);
   const chunk = Math.max(...headChunks(tokens, rows));
   if (mode === 'gradient-and-weights' || rows === model.vocabSize) {
@@ -223,7 +223,7 @@ export function chooseMemory(
   const evaluation = requireEvaluation(trainee, dataset, budgetBytes);
   let leanest = Number.POSITIVE_INFINITY;
   for (const { keep, targetTokens } of waysToSave(trainee)) {
-    const { largest, layouts } = layoutsOf(trainee.config, dataset, targetTokens);
+    const { largest, layouts } = layoutsFor(trainee.config, dataset, targetTokens);
     const predictedBytes = Math.max(evaluation, stepBytes(trainee, largest, keep, layouts));
     if (predictedBytes <= budgetBytes) return { keep, targetTokens, budgetBytes, predictedBytes };
     leanest = Math.min(leanest, predictedBytes);
@@ -250,27 +250,23 @@ function waysToSave({ config: { train, method }, source: { config: model } }: Tr
 const STEPS = 100;
 
 /** The largest micro-batch of a step of the longest rows, and how many shapes micro-batches have. */
-function layoutsOf(
-  { train, method }: RunConfig,
+function layoutsFor(
+  { train }: RunConfig,
   dataset: Pick<Dataset, 'train' | 'pretraining' | 'aligned' | 'replay'>,
   targetTokens: number,
 ): { readonly largest: Layout; readonly layouts: number } {
   const { replay } = dataset;
   const replayed = replay?.blocks.map((block) => block.map((piece) => replay.examples[piece]!)) ?? [];
   const rowLengths = [...rowExamples(dataset), ...replayed].map((row) => row.map(({ example }) => example.ids.length));
-  const options = { pack: train.pack, microBatch: train.microBatch, targetTokens, together: rowsTogether(method) };
-  const longest = layoutsOfStep(
-    rowLengths
-      .toSorted((a, b) => sum(b) - sum(a))
-      .slice(0, train.batch)
-      .flat(),
-    options,
-  );
+  const options = { pack: train.pack, microBatch: train.microBatch, targetTokens };
+  const layoutsOf = (rows: readonly (readonly number[])[]) =>
+    layoutsOfStep(rows.flat(), { ...options, together: unitSizes(dataset, rows) });
+  const longest = layoutsOf(rowLengths.toSorted((a, b) => sum(b) - sum(a)).slice(0, train.batch));
   const largest = longest.reduce((a, b) => (b.tokens > a.tokens ? b : a));
   const shapes = new Set<string>();
   for (let step = 0; step < Math.min(STEPS, rowLengths.length / train.batch); step++) {
-    const rows = rowLengths.slice(step * train.batch, (step + 1) * train.batch).flat();
-    for (const layout of layoutsOfStep(rows, options)) shapes.add(JSON.stringify(layout));
+    const rows = rowLengths.slice(step * train.batch, (step + 1) * train.batch);
+    for (const layout of layoutsOf(rows)) shapes.add(JSON.stringify(layout));
   }
   return { largest, layouts: Math.min(STEPS, Math.max(1, shapes.size)) };
 }

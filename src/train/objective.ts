@@ -1,8 +1,10 @@
 import { TunesmithError } from '../errors/index.ts';
-import type { Method, RunConfig } from './config.ts';
+import type { RunConfig } from './config.ts';
 import type { RunContext } from './context.ts';
 import type { Dataset, DatasetOptions } from './dataset.ts';
+import type { TrainEvent } from './events.ts';
 import type { Evaluated } from './loop.ts';
+import type { Method } from './methods.ts';
 import type { OptimizerState, StepOptions, StepResult } from './step.ts';
 
 /** What a run does whose loss is not that of its tokens. It is handed in: such objectives stand further right than the loop. */
@@ -16,8 +18,10 @@ export type Objectives = (method: Method) => Objective | undefined;
 
 /** What an objective knows of its data beyond the examples. */
 export interface Aligned {
-  /** Examples of one row, which follow one another: 2 for pairs of answers. */
-  readonly together: 1 | 2;
+  /** How many examples each row of a part has; they follow one another: 2 for pairs of answers. */
+  readonly sizes: Readonly<Record<'train' | 'select' | 'report', readonly number[]>>;
+  /** Whether the examples of a row share a micro-batch, for the loss is of all of them. */
+  readonly staysTogether: boolean;
   /** Before the first step, and again when a run is resumed. */
   readonly begin: (run: RunContext, state: OptimizerState, signal: AbortSignal) => Promise<AlignedSession>;
 }
@@ -30,7 +34,7 @@ export type AlignedStep = StepResult & {
 
 /** An objective at work in a run. */
 export interface AlignedSession {
-  /** @param rows of the batch, by number; see {@link Aligned.together} */
+  /** @param rows of the batch, by number; see {@link Aligned.sizes} */
   readonly takeStep: (rows: readonly number[], options: StepOptions) => Promise<AlignedStep>;
   /** Loss and metrics on rows that are held out. */
   readonly evaluate: (
@@ -38,16 +42,18 @@ export interface AlignedSession {
     kind: 'baseline' | 'evaluate' | 'report',
     signal: AbortSignal,
   ) => Promise<Evaluated>;
+  /** What is to be told of the best checkpoint, which is in the network then, on rows that were used for nothing else. */
+  readonly finish?: (signal: AbortSignal) => AsyncGenerator<TrainEvent>;
 }
 
-/** Whether a method learns from answers that are ranked or marked. */
+/** Whether a method learns from answers that are ranked, marked or rewarded. */
 export function isAligned({ kind }: Pick<Method, 'kind'>): boolean {
   return kind !== 'sft' && kind !== 'classify' && kind !== 'pretrain';
 }
 
-/** Examples of one row of a method. */
+/** Examples of one row of a method that share a micro-batch, if rows are no longer lists. */
 export function rowsTogether({ kind }: Pick<Method, 'kind'>): 1 | 2 {
-  return kind === 'dpo' || kind === 'orpo' || kind === 'cpo' || kind === 'simpo' ? 2 : 1;
+  return kind === 'dpo' || kind === 'orpo' || kind === 'cpo' || kind === 'simpo' || kind === 'reward' ? 2 : 1;
 }
 
 /** Options that have no effect on preferences, and why. */

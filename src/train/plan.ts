@@ -15,7 +15,7 @@ import type { MemoryPlan } from './memory.ts';
 import { trainedTensors } from './names.ts';
 import type { Network } from './network.ts';
 import { optimizerBytes } from './optimisers/index.ts';
-import { batchRows, rowExamples } from './pretrain/pretraining.ts';
+import { batchRows, rowExamples, unitSizes } from './pretrain/pretraining.ts';
 import { replayedPerStep } from './retain/replay.ts';
 
 /** What a run will cost, measured on its longest rows. */
@@ -68,10 +68,11 @@ export interface PlanOptions {
 export async function makePlan(net: Network, options: PlanOptions): Promise<TrainPlan> {
   const { dataset, frozen, memory, now, onActivity } = options;
   const { loop } = frozen;
-  const long = longest(dataset, loop.order.batch);
+  const rows = longest(dataset, loop.order.batch);
+  const long = rows.flat();
   const batches = microBatches(
     long.map(({ example }) => example),
-    loop.microBatch,
+    { ...loop.microBatch, together: unitSizes(dataset, rows) },
   ).toSorted((a, b) => b.ids.length - a.ids.length);
   const describeRows = () => long.map(({ row: { source } }) => `${source.file}:${source.line}`).join(', ');
   const evaluates = dataset.select.length + dataset.report.length > 0 || frozen.config.output.eval !== false;
@@ -84,7 +85,7 @@ export async function makePlan(net: Network, options: PlanOptions): Promise<Trai
   return {
     method: frozen.config.method.kind,
     rows: batchRows(dataset),
-    validRows: (dataset.select.length + dataset.report.length) / (dataset.aligned?.together ?? 1),
+    validRows: rowExamples(dataset, 'select').length + rowExamples(dataset, 'report').length,
     ...replayOf(dataset, loop),
     tokens: tokensOf(dataset.train),
     supervisedTokens: examples.reduce((n, e) => n + supervisedTokens(e), 0),
@@ -142,9 +143,10 @@ function lengthChoice({ maxLength, lengthOrigin }: Dataset): Automatic {
 }
 
 /** The examples of as many of the longest rows as a step has. */
-function longest(dataset: Dataset, count: number): PreparedExample[] {
-  const rows = rowExamples(dataset).toSorted((a, b) => tokensOf(b) - tokensOf(a));
-  return rows.slice(0, count).flat();
+function longest(dataset: Dataset, count: number): (readonly PreparedExample[])[] {
+  return rowExamples(dataset)
+    .toSorted((a, b) => tokensOf(b) - tokensOf(a))
+    .slice(0, count);
 }
 
 function cheaperChoice({ config, loop }: Frozen): string {

@@ -1,6 +1,6 @@
 import { availableParallelism, freemem } from 'node:os';
 import { join, resolve } from 'node:path';
-import { type Engine, type Handle, openOrt } from '../engine/index.ts';
+import { openOrt } from '../engine/index.ts';
 import { TunesmithError } from '../errors/index.ts';
 import { folderExists, readJson } from '../io/index.ts';
 import { version } from '../io/version.ts';
@@ -15,10 +15,8 @@ import type { OnActivity } from './activity.ts';
 import { adapterSpec, requireSameKind, weightsOf } from './adapter-request.ts';
 import { type BaseChoice, chooseBaseWeights } from './base-choice.ts';
 import { newestCheckpoint } from './checkpoint.ts';
-import { type Classes, classWeights } from './classify/classes.ts';
-import { readClassifier } from './classify/file.ts';
-import { type Classifier, initialScore } from './classify/head.ts';
 import { requireClassifierOptions } from './classify/options.ts';
+import { placeHead, requireSameHead, taskOf } from './classify/place.ts';
 import { type DataConfig, RunConfig } from './config.ts';
 import { type FrozenFacts, type RunContext, START } from './context.ts';
 import { isValidFile, openDataset, systemPrompt } from './dataset.ts';
@@ -27,6 +25,7 @@ import { executeRun } from './execute.ts';
 import { type Frozen, freeze, requireEffective, requireTaken } from './freeze.ts';
 import { type Lent, lend } from './lend.ts';
 import { budgetOf, chooseMemory, longestTrainable } from './memory.ts';
+import { absolutePaths } from './methods.ts';
 import { createNetwork } from './network.ts';
 import { type Objectives, requireAlignedOptions } from './objective.ts';
 import { makePlan, requireDisk, type TrainPlan } from './plan.ts';
@@ -34,10 +33,10 @@ import { openPretraining } from './pretrain/blocks.ts';
 import { openDocuments } from './pretrain/documents.ts';
 import { requirePretrainOptions } from './pretrain/options.ts';
 import { batchRows } from './pretrain/pretraining.ts';
-import { absolutePaths, makeModel, placeWeights } from './pretrain/start.ts';
+import { makeModel, placeWeights } from './pretrain/start.ts';
 import { type Abilities, NO_ABILITIES } from './retain/abilities.ts';
 import { requireHeld, requireRetainOptions } from './retain/options.ts';
-import { withAbsoluteReplay, withReplay } from './retain/replay.ts';
+import { withReplay } from './retain/replay.ts';
 import { requireExperts } from './router-loss.ts';
 import { chooseFormat, type TextSetup } from './rows.ts';
 import { requireSameData, runPath } from './run-folder.ts';
@@ -147,7 +146,7 @@ async function prepare(
     const dropout = spec !== undefined && spec.dropout > 0 ? { share: spec.dropout, seed } : undefined;
     const { neftuneAlpha: alpha, routerLoss } = config.train;
     const neftune = alpha === undefined ? undefined : { alpha, seed };
-    const classifier = placeClassifier(engine, inputs, config);
+    const classifier = placeHead(engine, inputs, config);
     const options = { trained, classifier, keep: memory.keep, dropout, neftune, routerLoss };
     const net = createNetwork({ engine, base, adapter, ...options });
     const versions = { tunesmith: around.version, node: process.version };
@@ -176,7 +175,6 @@ async function prepare(
 }
 
 type FrozenRun = ReturnType<typeof readFrozen>;
-type Inputs = Awaited<ReturnType<typeof openInputs>>;
 
 /** Everything that a run reads, checked, before an engine is started. */
 async function openInputs(
@@ -236,7 +234,7 @@ async function openInputs(
       ? await open({ ...reading, method: method.kind })
       : await openPretraining(documents, { ...reading, method });
   const dataset = await withReplay(read, { ...reading, method, measured: abilities.generalText() });
-  if (peft?.score !== undefined) requireSameLabels(adapterFolder(request, config)!, dataset.classes);
+  if (peft?.score !== undefined) requireSameHead(adapterFolder(request, config)!, config, dataset.classes);
   if (request.kind === 'resume') requireSameData(request.run, dataset);
   else {
     requireEffective(config, dataset.select.length > 0);
@@ -295,12 +293,7 @@ function withAbsolutePaths(config: RunConfig, data: DataConfig, base: RunBase): 
       ...(isValidFile(valid) ? { valid: resolve(valid) } : {}),
     },
     ...(initAdapter === undefined ? {} : { initAdapter: resolve(initAdapter) }),
-    method:
-      method.kind === 'pretrain'
-        ? absolutePaths(withAbsoluteReplay(method))
-        : method.kind === 'sft'
-          ? withAbsoluteReplay(method)
-          : method,
+    method: absolutePaths(method),
   };
 }
 
@@ -311,41 +304,13 @@ function startAdapter(request: RunRequest, config: RunConfig, source: ModelSourc
   // Folders do not say that the second half of each factor does not train.
   const isJoined = request.kind === 'resume' && 'init' in config.weights && config.weights.init !== 'default';
   const own = isJoined ? adapterSpec(config, undefined, source.config) : undefined;
-  const peft = openPeft(folder, source.config, config.method.kind === 'classify' ? 'SEQ_CLS' : 'CAUSAL_LM', own);
+  const peft = openPeft(folder, source.config, taskOf(config), own);
   if (request.kind === 'start') requireSameKind(peft, request, folder);
   return peft;
 }
 
 function adapterFolder(request: RunRequest, { initAdapter }: RunConfig): string | undefined {
   return request.kind === 'resume' ? ownAdapter(request.run) : initAdapter;
-}
-
-/** @throws ADAPTER_MISMATCH for a head over other labels, CLASSIFIER_MISSING for one that does not say over which */
-function requireSameLabels(folder: string, classes: Classes | undefined): void {
-  const { kind, labels } = readClassifier(folder);
-  if (kind === classes?.kind && String(labels) === String(classes.names)) return;
-  throw new TunesmithError('ADAPTER_MISMATCH', {
-    file: folder,
-    message: `tells apart ${labels.join(', ')}, and the rows have ${classes?.names.join(', ')}.`,
-    fix: 'train rows with the same labels, or start without this adapter',
-  });
-}
-
-/** The head of a classifier: that of the adapter which it starts from, or a new one. */
-function placeClassifier(
-  engine: Engine,
-  { source, dataset: { classes }, peft }: Pick<Inputs, 'source' | 'dataset' | 'peft'>,
-  { method, train: { seed } }: RunConfig,
-): (Classifier & { readonly score: Handle }) | undefined {
-  if (classes === undefined || method.kind !== 'classify') return undefined;
-  const { kind, names } = classes;
-  const stored = peft?.score;
-  const score = engine.upload(
-    stored === undefined
-      ? initialScore(names.length, source.config.hiddenSize, seed)
-      : { stored: [stored], shape: stored.shape },
-  );
-  return { kind, classes: names.length, weights: classWeights(classes, method.classWeights), score };
 }
 
 /** The newest checkpoint of a run, or the adapter that it started from. */

@@ -49,6 +49,10 @@ const FILES = {
 /** The flags that a trainer's config stands for. */
 function flagsOf(name: string, { config }: Trainer): (string | number)[] {
   const method = name.split('-')[0]!;
+  if (method === 'reward') {
+    const head = path.join(here, 'preference', 'reward-head.safetensors');
+    return ['--method', 'reward', '--data', FILES.pairs, '--weights', 'full', '--reward-head', head];
+  }
   const data = method === 'dpo' ? FILES.pairs : method === 'kto' ? FILES.marked : FILES.begun;
   const flags = { loss_type: '--loss', beta: '--beta', gamma: '--gamma', cpo_alpha: '--cpo-alpha', label_smoothing: '--label-smoothing' };
   const own = Object.entries(flags).flatMap(([key, flag]) => (config[key] === undefined ? [] : [flag, String(config[key])]));
@@ -58,7 +62,8 @@ function flagsOf(name: string, { config }: Trainer): (string | number)[] {
 
 function train(name: string, trainer: Trainer, extra: readonly (string | number)[] = []): Promise<Called> {
   return cli([
-    ...['train', '--model', path.join(llama, 'model'), '--init-adapter', path.join(llama, 'adapter')],
+    ...['train', '--model', path.join(llama, 'model')],
+    ...(trainer.config.peft === false ? [] : ['--init-adapter', path.join(llama, 'adapter')]),
     ...flagsOf(name, trainer),
     ...['--valid', 'none', '--lr', Number(trainer.config.lr), '--schedule', 'constant', '--warmup', 0, '--clip', 0],
     ...['--batch', 4, '--steps', trainer.steps.length, '--no-shuffle', '--save-every', 100, '--threads', 1],
@@ -83,7 +88,7 @@ function expectSteps({ exit, lines, stderr }: Called, { steps }: Trainer): void 
     expectNear(`loss of step ${i + 1}`, loss, expected.loss!, TOLERANCE.loss);
     expectNear(`norm of step ${i + 1}`, gradNorm, expected.grad_norm!, TOLERANCE.norm);
     for (const [key, value] of Object.entries(expected)) {
-      if (!/^(rewards|logps)\/|^(kl|nll_loss|log_odds_ratio|log_odds_chosen)$/.test(key)) continue;
+      if (!/^(rewards|logps)\/|^(kl|nll_loss|log_odds_ratio|log_odds_chosen|accuracy|margin|(min|mean|max)_reward)$/.test(key)) continue;
       // What our apo_zero_unpaired does not need it does not compute.
       if (key === 'kl' && metrics.kl === undefined && value === 0) continue;
       expectNear(`${key} of step ${i + 1}`, metrics[key], value, TOLERANCE.metric);
@@ -91,7 +96,7 @@ function expectSteps({ exit, lines, stderr }: Called, { steps }: Trainer): void 
   }
 }
 
-const methods = Object.entries(golden.trainers).filter(([name]) => name !== 'reward');
+const methods = Object.entries(golden.trainers);
 
 describe('preferences, held against TRL', () => {
   test.each(methods)('%s', async (name, trainer) => {

@@ -81,7 +81,7 @@ interface Losses {
 async function losses(model: ModelRequest, signal: AbortSignal): Promise<Losses> {
   const mean = async (file: string) => {
     for await (const event of domain.score(model, [example(file)], signal)) {
-      if (event.type === 'total') return event.nll / event.tokens;
+      if (event.type === 'total' && 'nll' in event) return event.nll / event.tokens;
     }
     signal.throwIfAborted();
     throw new Error(`internal: score gave no total for ${file}`);

@@ -4,6 +4,7 @@ import { classificationText } from '../classification.ts';
 import { defineCommand, type OptionSpecs } from '../command.ts';
 import { curve, lossText, table } from '../format.ts';
 import { RUNS } from '../models.ts';
+import { rewardText } from '../rewards.ts';
 
 const options = {
   out: { type: 'string', value: 'DIR', description: 'folder that holds the runs', default: RUNS },
@@ -61,6 +62,8 @@ export const runsShow = defineCommand({
     }
     const figures = run.events.findLast((event) => event.type === 'classification');
     if (figures !== undefined) terminal.print(`\n${classificationText(figures)}`);
+    const rewards = run.events.findLast((event) => event.type === 'reward');
+    if (rewards !== undefined) terminal.print(`\n${rewardText(rewards)}`);
     const kept = run.checkpoints.map((step) => `step-${step}`).join(', ') || 'none';
     terminal.print(`\ncheckpoints: ${kept}`);
     if (run.status === 'new' || run.status === 'stopped')

@@ -5,7 +5,7 @@ import { fileExists, readJson, writeAtomic } from '../../io/index.ts';
 
 const ClassifierFile = z.strictObject({
   version: z.literal(1),
-  kind: z.enum(['single', 'multi']),
+  kind: z.enum(['single', 'multi', 'reward']),
   labels: z.array(z.string()).min(1),
   calibration: z
     .strictObject({
@@ -18,7 +18,7 @@ const ClassifierFile = z.strictObject({
     .nullable(),
 });
 
-/** What stands beside the weights of a classifier in classifier.json: its labels in the order of the head's rows, and what validation rows said. */
+/** What stands beside the weights of a classifier in classifier.json: its labels in the order of the head's rows, and what validation rows said. A reward model has one, `reward`. */
 export type ClassifierFile = z.infer<typeof ClassifierFile>;
 
 const NAME = 'classifier.json';
@@ -28,8 +28,23 @@ export function writeClassifier(folder: string, file: Omit<ClassifierFile, 'vers
   writeAtomic(join(folder, NAME), `${JSON.stringify({ version: 1, ...file }, null, 2)}\n`);
 }
 
+/** classifier.json of what gives labels. */
+export type LabelFile = ClassifierFile & { readonly kind: 'single' | 'multi' };
+
+/** Reads classifier.json of a folder of weights that give labels. @throws CLASSIFIER_MISSING, CLASSIFIER_FILE, REWARD_USE */
+export function readClassifier(folder: string): LabelFile {
+  const { kind, ...file } = readHead(folder);
+  if (kind !== 'reward') return { ...file, kind };
+  throw new TunesmithError('REWARD_USE', { file: folder, message: 'is a reward model, which gives no labels.' });
+}
+
+/** Whether a folder of weights holds a reward model. @throws CLASSIFIER_FILE */
+export function isRewardModel(folder: string): boolean {
+  return fileExists(join(folder, NAME)) && readHead(folder).kind === 'reward';
+}
+
 /** Reads classifier.json of a folder of weights. @throws CLASSIFIER_MISSING, CLASSIFIER_FILE */
-export function readClassifier(folder: string): ClassifierFile {
+function readHead(folder: string): ClassifierFile {
   const file = join(folder, NAME);
   if (!fileExists(file)) {
     throw new TunesmithError('CLASSIFIER_MISSING', { file: folder, message: `holds no ${NAME}.` });

@@ -10,9 +10,9 @@ import type { HeadMode } from '../head.ts';
 
 type Handles = Record<string, Handle>;
 
-/** How a network classifies: one of the classes for each row, or any number of them. */
+/** How a network classifies: one of the classes for each row, or any number of them; or what number it gives a row, as a reward. */
 export interface Classifier {
-  readonly kind: 'single' | 'multi';
+  readonly kind: 'single' | 'multi' | 'reward';
   readonly classes: number;
   /** [K] what a row (single) or a term (multi) of each class counts in the loss; undefined counts all alike. */
   readonly weights?: Float32Array | undefined;
@@ -42,7 +42,7 @@ export interface ClassifierShape {
  *
  * Inputs: `x` [N, D], those of the final norm, `score` [K, D], `position` [C] i32, `target` [C, K] (1 for the classes of a row),
  * `weight` [C, K] (0 for padding). Outputs: `logits` [C, K]; or `nll` [C, 1], the cross entropy of the softmax, or for several labels the mean over
- * the classes of the binary cross entropies; with gradients also `dx` [N, D] and `d.score` [K, D], and those of the norm under full training.
+ * the classes of the binary cross entropies, or of a reward the logit itself; with gradients also `dx` [N, D] and `d.score` [K, D], and those of the norm under full training.
  */
 export function classifierGraph({ tokens, config, rows, classifier }: ClassifierShape, mode: HeadMode): Graph {
   const { kind, classes } = classifier;
@@ -53,9 +53,14 @@ export function classifierGraph({ tokens, config, rows, classifier }: Classifier
   const picked_CD = g.gather(x_ND, position_C);
   const logits_CK = g.matMul(finalNorm(g, config, picked_CD), score_KD, { transB: true });
   if (mode === 'logits') return finishGraph(g, { logits: logits_CK });
-  const loss = kind === 'single' ? softmaxLoss : binaryLoss;
-  const target_CK = g.input('target', [rows, classes]);
-  const { nll, dLogits } = loss(g, logits_CK, target_CK, g.input('weight', [rows, classes]));
+  if (mode === 'loss' && kind === 'reward') return finishGraph(g, { nll: logits_CK });
+  const weight_CK = g.input('weight', [rows, classes]);
+  // What a reward is to be depends on those of other rows: its weight is the derivative of their loss.
+  const target = () => g.input('target', [rows, classes]);
+  const { nll, dLogits } =
+    kind === 'reward'
+      ? { nll: logits_CK, dLogits: weight_CK }
+      : (kind === 'single' ? softmaxLoss : binaryLoss)(g, logits_CK, target(), weight_CK);
   if (mode === 'loss') return finishGraph(g, { nll });
   const norms = mode === 'gradient' ? [] : outerTensors(config).filter(({ name }) => name.startsWith('norm'));
   const wanted = [picked_CD, score_KD, ...norms.map(({ name, shape }) => g.input(name, shape))];
@@ -134,12 +139,20 @@ export function classifierHead(place: HeadPlace, batch: MicroBatch, x: Handle, m
   const position = new Int32Array(rows);
   position.set(batch.lossPositions);
   const inputs: Handles = { position: engine.upload(i32(position, [rows])) };
-  if (mode !== 'logits') Object.assign(inputs, targetInputs(engine, batch, classifier, rows));
+  if (classifier.kind === 'reward') inputs.weight = engine.upload(f32(rewardWeights(batch, rows), [rows, 1]));
+  else if (mode !== 'logits') Object.assign(inputs, targetInputs(engine, batch, classifier, rows));
   const out = engine.run(program, { ...outer, ...inputs, x });
   engine.release(...Object.values(inputs));
   const { nll, logits, dx, ...gradients } = out;
   const weights = Object.fromEntries(Object.entries(gradients).map(([name, handle]) => [name.slice(2), handle!]));
   return { nll: nll === undefined ? [] : [nll], logits: logits === undefined ? [] : [logits], dx, weights };
+}
+
+/** [C] what the gradient of each reward counts; as a measurement has none, each counts 1. */
+function rewardWeights({ lossWeights, lossTokens }: MicroBatch, rows: number): Float32Array {
+  const weights = new Float32Array(rows);
+  weights.set(lossWeights ?? new Float32Array(lossTokens).fill(1));
+  return weights;
 }
 
 function targetInputs(

@@ -101,7 +101,8 @@ function isExact({ predicted, actual }: Prediction): boolean {
 
 const BINS = 15;
 
-function calibrationError(predictions: readonly Prediction[], kind: 'single' | 'multi'): number {
+/** Mean distance of confidence and accuracy, see {@link ClassificationMetrics.calibrationError}. */
+export function calibrationError(predictions: readonly Prediction[], kind: 'single' | 'multi'): number {
   const claims = predictions.flatMap(({ probabilities, actual }) => {
     if (kind === 'multi') return probabilities.map((p, k) => ({ p, isRight: actual.includes(k) }));
     const p = Math.max(...probabilities);

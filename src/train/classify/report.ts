@@ -38,7 +38,7 @@ function stored(calibration: Calibration | null) {
 }
 
 async function judge(
-  { net, onActivity }: Context,
+  { net, dataset: { classes }, onActivity }: Context,
   rows: readonly PreparedExample[],
   kind: 'evaluate' | 'report',
   signal: AbortSignal,
@@ -52,7 +52,7 @@ async function judge(
   if (examples.length > 0) tell(0);
   const logits: Float32Array[] = [];
   for await (const row of classLogits(net, examples, signal, tell)) logits.push(row);
-  return { kind: net.classifier!.kind, logits, classes: examples.map((example) => example.classes ?? []) };
+  return { kind: classes!.kind, logits, classes: examples.map((example) => example.classes ?? []) };
 }
 
 function* calibrationWarnings(

@@ -1,8 +1,8 @@
 import { assertNoErrors, mergeGroups, type PreparedExample, packBlocks, type TextRow } from '../../data/index.ts';
 import { TunesmithError } from '../../errors/index.ts';
 import type { Tokenizer } from '../../text/index.ts';
-import type { PretrainMethod } from '../config.ts';
 import { type Dataset, type DatasetOptions, findingText, requireVocabulary } from '../dataset.ts';
+import type { PretrainMethod } from '../methods.ts';
 import { requireTokenizer } from '../rows.ts';
 import type { Documents } from './documents.ts';
 import { cutText } from './pieces.ts';

@@ -20,18 +20,31 @@ export function trainedExamples({ train, replay }: Pick<Dataset, 'train' | 'repl
 
 /** Rows of an epoch as batches count them: examples, in pre-training blocks, of preferences pairs. */
 export function batchRows({ train, pretraining, aligned }: Trained): number {
-  return pretraining?.blocks.length ?? train.length / (aligned?.together ?? 1);
+  return pretraining?.blocks.length ?? aligned?.sizes.train.length ?? train.length;
 }
 
-/** The examples of each row that {@link batchRows} counts. */
-export function rowExamples({ train, pretraining, aligned }: Trained): readonly (readonly PreparedExample[])[] {
-  if (pretraining === undefined) {
-    const together = aligned?.together ?? 1;
-    return Array.from({ length: train.length / together }, (_, row) =>
-      train.slice(row * together, (row + 1) * together),
-    );
+/** The examples of each row that {@link batchRows} counts; of what is held out each is a row, but for preferences. */
+export function rowExamples(
+  dataset: Pick<Dataset, 'train' | 'pretraining' | 'aligned'> & Partial<Pick<Dataset, 'select' | 'report'>>,
+  part: 'train' | 'select' | 'report' = 'train',
+): readonly (readonly PreparedExample[])[] {
+  const { pretraining, aligned, [part]: examples = [] } = dataset;
+  if (part === 'train' && pretraining !== undefined) {
+    return pretraining.blocks.map((block) => block.map((piece) => examples[piece]!));
   }
-  return pretraining.blocks.map((block) => block.map((piece) => train[piece]!));
+  if (aligned === undefined) return examples.map((example) => [example]);
+  return indicesByRow(aligned.sizes[part]).map((row) => row.map((index) => examples[index]!));
+}
+
+/** The numbers of the examples of each row, which follow one another. */
+export function indicesByRow(sizes: readonly number[]): number[][] {
+  let next = 0;
+  return sizes.map((size) => Array.from({ length: size }, () => next++));
+}
+
+/** How many examples of these rows share a micro-batch at least. */
+export function unitSizes({ aligned }: Pick<Dataset, 'aligned'>, rows: readonly (readonly unknown[])[]): number[] {
+  return aligned?.staysTogether === true ? rows.map((row) => row.length) : rows.flatMap((row) => row.map(() => 1));
 }
 
 /**
@@ -43,9 +56,10 @@ export function stepExamples(
   { train, pretraining, aligned, replay }: Rehearsed,
   order: { readonly batch: number; readonly seed: number },
 ): (step: number, rows: readonly number[]) => readonly number[] {
+  const indices = aligned && indicesByRow(aligned.sizes.train);
   const own = (rows: readonly number[]) => {
     if (pretraining !== undefined) return rows.flatMap((row) => pretraining.blocks[row]!);
-    return aligned?.together === 2 ? rows.flatMap((row) => [2 * row, 2 * row + 1]) : rows;
+    return indices === undefined ? rows : rows.flatMap((row) => indices[row]!);
   };
   if (replay === undefined) return (_, rows) => own(rows);
   const drawn = drawnBySteps(replay, order);

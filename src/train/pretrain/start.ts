@@ -1,10 +1,9 @@
-import { resolve } from 'node:path';
 import { assertNoErrors } from '../../data/index.ts';
 import type { Engine } from '../../engine/index.ts';
 import { type BaseHandles, placeBase } from '../../model/base.ts';
 import { expectedTensors } from '../../model/weights.ts';
 import { f32 } from '../../tensor/tensor.ts';
-import type { PretrainMethod, RunConfig } from '../config.ts';
+import type { RunConfig } from '../config.ts';
 import type { Documents } from './documents.ts';
 import { type NewModel, newModel } from './new-model.ts';
 
@@ -26,10 +25,4 @@ export function placeWeights(engine: Engine, made: NewModel | undefined, stored:
   const { config } = made.source;
   const shapes = expectedTensors(config);
   return placeBase(config, (name) => engine.upload(f32(made.weight(name), shapes.get(name)!)));
-}
-
-/** The method as config.json keeps it: files from wherever the run goes on. */
-export function absolutePaths(method: PretrainMethod): PretrainMethod {
-  const { fromScratch } = method;
-  return fromScratch === undefined ? method : { ...method, fromScratch: resolve(fromScratch) };
 }

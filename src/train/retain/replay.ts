@@ -1,4 +1,3 @@
-import { resolve } from 'node:path';
 import {
   assertNoErrors,
   createFindingLog,
@@ -16,8 +15,9 @@ import { TunesmithError } from '../../errors/index.ts';
 import { permutation } from '../../math/random.ts';
 import type { ModelConfig } from '../../model/config.ts';
 import { specialTexts } from '../../text/index.ts';
-import type { DataConfig, Method, PretrainMethod, SftMethod } from '../config.ts';
+import type { DataConfig } from '../config.ts';
 import { type Dataset, findingText, requireVocabulary, rolesOf, systemPrompt } from '../dataset.ts';
+import type { Method, PretrainMethod, SftMethod } from '../methods.ts';
 import { documentFiles } from '../pretrain/documents.ts';
 import { cutText } from '../pretrain/pieces.ts';
 import { requireTokenizer, rowRenderer, type TextSetup } from '../rows.ts';
@@ -153,9 +153,4 @@ export async function withReplay(
   const { replay, findings, files } = opened;
   const warnings = findings.map((group) => ({ code: group.code, message: findingText(group) }));
   return { ...dataset, replay, files: [...dataset.files, ...files], warnings: [...dataset.warnings, ...warnings] };
-}
-
-/** The method as config.json keeps it: files from wherever the run goes on. */
-export function withAbsoluteReplay<M extends { readonly replay?: string | undefined }>(method: M): M {
-  return method.replay === undefined ? method : { ...method, replay: resolve(method.replay) };
 }

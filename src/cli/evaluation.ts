@@ -52,7 +52,7 @@ async function readTasks({ task = [], suite = 'quick', limit }: Values<typeof ev
 }
 
 const other = (options: Values<typeof evaluationOptions>, context: Context) =>
-  requestModel(options.against!, { ...options, adapter: undefined }, context);
+  requestModel(options.against!, { ...options, adapter: undefined, strength: undefined }, context);
 
 /** The base of a run of full weights, which its folder does not hold; an adapter is switched off instead. */
 async function startOf(model: ModelRequest, context: Context): Promise<ModelRequest | undefined> {

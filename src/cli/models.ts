@@ -23,6 +23,11 @@ export const offlineOption = {
 export const modelOptions = {
   model: { type: 'string', value: 'MODEL', description: 'catalogue name, Hugging Face id, folder, .gguf file, or run' },
   adapter: { type: 'string', value: 'DIR', description: 'a PEFT adapter folder made elsewhere' },
+  strength: {
+    type: 'number',
+    value: 'N',
+    description: 'how much of a LoRA adapter counts: base + N * what was learned, above 0 to 2 (default: 1)',
+  },
   device: { type: 'string', choices: ['auto', 'cpu', 'webgpu'], description: 'what computes', default: 'auto' },
   threads: { type: 'integer', value: 'N', description: 'threads of the CPU engine (default: all cores)' },
   'base-weights': {
@@ -37,6 +42,7 @@ export const modelOptions = {
 export interface ModelFlags {
   readonly model?: string | undefined;
   readonly adapter?: string | undefined;
+  readonly strength?: number | undefined;
   readonly device?: string | undefined;
   readonly threads?: number | undefined;
   readonly 'base-weights'?: string | undefined;
@@ -69,13 +75,27 @@ export async function requestModel(name: string, flags: ModelFlags, context: Con
   const compute = { device, ...(flags.threads === undefined ? {} : { threads: flags.threads }) } as const;
   const located = await locateModel(name, placesOf(context), pulling(context));
   const baseWeights = BASE_WEIGHTS.find((name) => name === flags['base-weights']);
-  const own = { compute, baseWeights };
+  const own = { compute, baseWeights, strength: strengthOf(flags, located.adapter ?? flags.adapter) };
   if (located.run === undefined) return { ...located, adapter: flags.adapter, ...own };
   if (flags.adapter !== undefined) {
     const message = `run ${basename(located.run)} brings its own adapter, so --adapter has no place beside it.`;
     throw new TunesmithError('CLI_OPTION_CONFLICT', { message });
   }
   return { ...located, ...own };
+}
+
+/** @throws CLI_OPTION_VALUE, CLI_OPTION_CONFLICT without an adapter that it could scale */
+function strengthOf({ strength }: ModelFlags, adapter: string | undefined): number | undefined {
+  if (strength === undefined) return undefined;
+  if (!(strength > 0 && strength <= 2)) {
+    const message = `--strength ${strength} is not above 0 and at most 2.`;
+    throw new TunesmithError('CLI_OPTION_VALUE', { message });
+  }
+  if (adapter !== undefined) return strength;
+  throw new TunesmithError('CLI_OPTION_CONFLICT', {
+    message: '--strength has no effect on a model without an adapter.',
+    fix: 'name a run that trained one, or leave --strength out',
+  });
 }
 
 /** Fetches what is missing, after saying its size and licence. */

@@ -407,6 +407,11 @@ export const CATALOGUE = {
     rule: 'An adapter folder holds adapter_config.json and adapter_model.safetensors that agree.',
   },
   ADAPTER_MISMATCH: { exit: 2, rule: 'An adapter belongs to the base model that it is used with.' },
+  ADAPTER_STRENGTH: {
+    exit: 2,
+    rule: 'The strength of an adapter scales what LoRA adds to the base, and nothing else was trained.',
+    fix: 'leave --strength out.',
+  },
   ADAPTER_TARGETS: { exit: 2, rule: 'Target modules are linear modules of the model.' },
   ADAPTER_UNSUPPORTED: { exit: 2, rule: 'An adapter uses only features that are computed exactly.' },
   BASE_WEIGHTS: { exit: 2, rule: 'Base weights are rounded once, and only frozen ones stay in few bits.' },

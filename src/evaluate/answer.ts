@@ -100,11 +100,12 @@ function cacheKeeper() {
 }
 
 /** What the answers of a model depend on. */
-export async function identityOf({ adapter }: ModelRequest, source: ModelSource): Promise<ModelIdentity> {
+export async function identityOf({ adapter, strength = 1 }: ModelRequest, source: ModelSource): Promise<ModelIdentity> {
   const base = await baseHash(source);
   if (adapter === undefined) return { base };
   const files = ['adapter_config.json', 'adapter_model.safetensors'].map((name) => sha256File(join(adapter, name)));
-  return { base, adapter: sha256((await Promise.all(files)).join('\n')) };
+  const parts = [...(await Promise.all(files)), ...(strength === 1 ? [] : [`strength ${strength}`])];
+  return { base, adapter: sha256(parts.join('\n')) };
 }
 
 /** Renders and encodes what it is given; adds nothing. @throws TOKENIZER_MISSING, TEMPLATE_MISSING */

@@ -8,6 +8,7 @@ import type { BaseWeights } from '../model/base-forms.ts';
 import { withBaseWeights } from '../model/base-weights.ts';
 import { type AdapterTask, openPeft } from '../model/peft.ts';
 import { baseHash, type ModelSource, openModelSource } from '../model/source.ts';
+import { withStrength } from '../model/strength.ts';
 import { openText, specialTexts, type TextTools, type Tokenizer } from '../text/index.ts';
 import { fitsWidened } from '../train/base-choice.ts';
 import { SCORE_TENSOR } from '../train/classify/head.ts';
@@ -125,7 +126,8 @@ export async function openEngine(
   source: ModelSource,
   task: AdapterTask = 'CAUSAL_LM',
 ): Promise<OpenedEngine> {
-  const peft = model.adapter === undefined ? undefined : openPeft(model.adapter, source.config, task);
+  const { adapter: folder, strength } = model;
+  const peft = folder === undefined ? undefined : withStrength(openPeft(folder, source.config, task), strength, folder);
   if (peft?.baseHash !== undefined) requireSameBase(peft.baseHash, await baseHash(source), source.path);
   const device = model.compute?.device === 'webgpu' ? 'webgpu' : 'cpu';
   const engine = await openDevice(device, model.compute?.threads ?? availableParallelism());

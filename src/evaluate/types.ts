@@ -11,6 +11,8 @@ export interface ModelRequest {
   readonly hubId?: string | undefined;
   /** A PEFT adapter folder. */
   readonly adapter?: string | undefined;
+  /** W + strength * delta; as it was trained if not given. */
+  readonly strength?: number | undefined;
   /** The run that the model is, whose frozen choices (system prompt, format, template clock) hold. */
   readonly run?: string | undefined;
   readonly compute?: {

@@ -18,6 +18,7 @@ import {
 import { version } from '../io/version.ts';
 import { openPeft } from '../model/peft.ts';
 import { baseHash } from '../model/source.ts';
+import { withStrength } from '../model/strength.ts';
 import { endOfTurn } from '../text/index.ts';
 import { requireSameBase } from '../train/run.ts';
 import { modelCard, type Provenance, provenanceOf } from './card.ts';
@@ -159,7 +160,11 @@ async function prepare(request: ExportRequest): Promise<Prepared> {
   const { model, name, shardBytes } = request;
   const opened = openTextOf(model);
   const { source, text, system } = opened;
-  const adapter = model.adapter === undefined ? undefined : openPeft(model.adapter, source.config);
+  const { strength = 1 } = model;
+  const adapter =
+    model.adapter === undefined
+      ? undefined
+      : withStrength(openPeft(model.adapter, source.config), strength, model.adapter);
   const sha256 = await baseHash(source);
   requireSameBase(adapter?.baseHash, sha256, source.path);
   const provenance = provenanceOf(model, source);
@@ -177,6 +182,7 @@ async function prepare(request: ExportRequest): Promise<Prepared> {
       licence: provenance.licence,
       hubId: model.hubId,
       adapterFolder: model.adapter,
+      strength,
       shardBytes,
     },
     provenance,

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { TunesmithError } from '../errors/index.ts';
 import { fileExists, fileSize, readBytes, writeAtomic } from '../io/index.ts';
 import { openPeft } from '../model/peft.ts';
+import { writeStrength } from '../model/strength.ts';
 import type { ExportJob, Writer } from './types.ts';
 
 /** Files of an adapter folder that peft, or what was trained beside it, needs. */
@@ -19,6 +20,11 @@ export const peftWriter: Writer = {
   plan: (job) => ({ bytes: filesOf(job).reduce((sum, file) => sum + fileSize(file.path), 0), fallbacks: [] }),
   async write(job, folder, onBytes) {
     for (const { name, path } of filesOf(job)) {
+      if (name === 'adapter_config.json' && job.strength !== 1) {
+        writeStrength(path, join(folder, name), job.strength);
+        onBytes(fileSize(path));
+        continue;
+      }
       const bytes = readBytes(path);
       writeAtomic(join(folder, name), bytes);
       onBytes(bytes.length);

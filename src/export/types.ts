@@ -41,6 +41,8 @@ export interface ExportJob {
   readonly hubId: string | undefined;
   /** The adapter's own folder. */
   readonly adapterFolder: string | undefined;
+  /** At which the adapter is exported; 1 is as it was trained. */
+  readonly strength: number;
   readonly shardBytes: number;
 }
 

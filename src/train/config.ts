@@ -185,6 +185,12 @@ export const TrainConfig = z.strictObject({
   clip: z.number().min(0).default(1).describe('largest global gradient norm, 0 turns clipping off'),
   pack: z.boolean().default(true).describe('compute several rows of a micro-batch without padding between them'),
   shuffle: z.boolean().default(true).describe('a new order of rows in each epoch'),
+  ema: z
+    .number()
+    .gt(0)
+    .lt(1)
+    .optional()
+    .describe('decay of a running mean of what trains, such as 0.99: evaluated and kept in its place (default: none)'),
   seed: z.int().min(0).default(0).describe('seed of shuffling, dropout, initialisation and the split'),
   patience: z.int().min(1).optional().describe('evaluations without a better loss before the run stops early'),
 });

@@ -39,6 +39,7 @@ import type { TrainEvent } from './events.ts';
 import { type Evaluated, type LoopEnd, type LoopHooks, trainLoop } from './loop.ts';
 import type { AlignedSession } from './objective.ts';
 import { bitsPerByte, rowExamples, stepExamples, trainedExamples } from './pretrain/pretraining.ts';
+import { type Ema, openEma } from './retain/ema.ts';
 import { beginHolding, type HeldSteps } from './retain/session.ts';
 import { holdRun } from './run-lock.ts';
 import { answerSamples, samplePrompts } from './samples.ts';
@@ -98,7 +99,9 @@ async function* runFrom(run: RunContext, signal: AbortSignal): AsyncGenerator<Tr
     const warnings = [...(checkpoint === undefined ? run.dataset.warnings : []), ...run.warnings];
     if (checkpoint !== undefined) yield record.write({ type: 'checkpoint', step: progress.step, path: checkpoint });
     yield* warnings.map((warning) => record.write({ type: 'warning', ...warning }));
-    const hooks = createHooks({ run, session, heldSteps, state, first: progress, record });
+    const { ema: decay } = run.frozen.config.train;
+    const ema = decay === undefined ? undefined : openEma(run.net, decay, checkpoint);
+    const hooks = createHooks({ run, session, ema, heldSteps, state, first: progress, record });
     const examples = trainedExamples(run.dataset).map(({ example }) => example);
     const loop = trainLoop(run.net, state, examples, run.frozen.loop, hooks, progress, signal);
     let next = await loop.next();
@@ -232,12 +235,13 @@ interface Begun {
   readonly run: RunContext;
   readonly session: AlignedSession | undefined;
   readonly heldSteps: HeldSteps | undefined;
+  readonly ema: Ema | undefined;
   readonly state: OptimizerState;
   readonly first: Progress;
   readonly record: Recorder;
 }
 
-function createHooks({ run, session, heldSteps, state, first, record }: Begun): LoopHooks {
+function createHooks({ run, session, heldSteps, ema, state, first, record }: Begun): LoopHooks {
   const { net, dataset, path, frozen } = run;
   const select = dataset.select.map(({ example }) => example);
   const trained = trainedExamples(dataset);
@@ -249,16 +253,22 @@ function createHooks({ run, session, heldSteps, state, first, record }: Begun): 
   const write = (folder: string, tensors: readonly TensorToWrite<'F32'>[]) => writeTuned(run, folder, tensors);
   const keepAs = async (name: 'best' | 'last', tensors: readonly TensorToWrite<'F32'>[]) =>
     writeFolderAtomic(join(path, name), (folder) => write(folder, tensors));
+  const averaged = <T>(work: () => Promise<T>): Promise<T> => (ema === undefined ? work() : ema.during(work));
   return {
-    evaluate: select.length === 0 ? undefined : (signal) => evaluate(run, session, select, signal),
+    evaluate: select.length === 0 ? undefined : (signal) => averaged(() => evaluate(run, session, select, signal)),
+    afterStep: ema?.update,
     takeStep: session?.takeStep ?? heldSteps,
     stepExamples: stepExamples(dataset, frozen.loop.order),
-    sample: (signal) => answerSamples(run, prompts, signal),
-    saveBest: async () => keepAs('best', await readTrained(net)),
+    sample: (signal) => averaged(() => answerSamples(run, prompts, signal)),
+    saveBest: async () => keepAs('best', await averaged(() => readTrained(net))),
     save: async (progress) => {
       const full = { ...progress, eventBytes: record.bytes(), reportBase: first.reportBase };
-      const { path: saved, tensors } = await saveCheckpoint(path, net, state, full, write);
-      await keepAs('last', tensors);
+      const mean = await ema?.tensors();
+      const { path: saved, tensors } = await saveCheckpoint(path, net, state, full, (folder, own) => {
+        write(folder, own);
+        if (mean !== undefined) ema?.write(folder, mean);
+      });
+      await keepAs('last', mean ?? tensors);
       pruneCheckpoints(path, frozen.config.output.keep);
       return saved;
     },
@@ -326,7 +336,9 @@ async function* finish(
   signal: AbortSignal,
 ): AsyncGenerator<TrainEvent> {
   const [best, last] = [join(run.path, 'best'), join(run.path, 'last')];
+  // Without validation rows the last is the best there is.
   if (!folderExists(best)) {
+    loadTrained(last, run.net);
     const tensors = await readTrained(run.net);
     await writeFolderAtomic(best, (folder) => writeTuned(run, folder, tensors));
   }

@@ -46,6 +46,8 @@ export interface LoopHooks {
   readonly save: (progress: LoopProgress) => Promise<string>;
   /** The examples of a step, whose batch has these rows; if not given, each row is one example. */
   readonly stepExamples?: ((step: number, rows: readonly number[]) => readonly number[]) | undefined;
+  /** After each step, before anything is made of it. */
+  readonly afterStep?: ((step: number) => void) | undefined;
   /** Takes a step on the rows of its batch where the loss is not that of the examples' tokens. */
   readonly takeStep?: AlignedSession['takeStep'] | undefined;
   /** Where an example came from, for messages. */
@@ -125,6 +127,7 @@ async function* oneStep(
       told,
     );
   const { realTokens, warnings, ...result } = await (hooks.takeStep?.(rows, told) ?? plain());
+  hooks.afterStep?.(step);
   await net.engine.sync();
   const seconds = (hooks.now() - start) / 1000;
   yield { type: 'step', step, ...result, lr, tokensPerSecond: Math.round((realTokens / seconds) * 10) / 10 };

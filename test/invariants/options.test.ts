@@ -113,6 +113,8 @@ const CHANGES: readonly Change[] = [
   ['rpo-alpha', 1, prefers('dpo')],
   ['cpo-alpha', 0.5, prefers('cpo')],
   ['gamma', 1, prefers('simpo')],
+  ['ema', 0.9],
+  ['ema', 0.9, { weights: 'full' }],
   ['steps', 3],
   ['epochs', 2, { steps: undefined }],
   ['seed', 1],

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
+import { readSafetensorsHeader, readStored } from '../../src/io/index.ts';
 import { cli, type Line, linesOf, temporaryFolder } from '../support/cli.ts';
 import { lossesOf } from '../support/close.ts';
 import { writeRows } from '../support/golden-rows.ts';
@@ -138,3 +139,43 @@ describe('--kl-weight', () => {
     expect(await refused(flags as Flags)).toContain(error);
   });
 });
+
+describe('--ema', () => {
+  const FLAGS = { valid: 0.3, steps: 8, 'eval-every': 2, 'save-every': 8 };
+
+  test('evaluates and keeps the mean, and trains as without it', async () => {
+    const [plain, mean] = [await train(toys, FLAGS), await train(toys, { ...FLAGS, ema: 0.9 })];
+    expect(mean.losses).toEqual(plain.losses);
+    const evals = ({ lines }: { lines: readonly Line[] }) => lines.filter(({ type }) => type === 'eval');
+    expect(evals(mean)[0]).toEqual(evals(plain)[0]);
+    expect(evals(mean).at(-1)).not.toEqual(evals(plain).at(-1));
+    expect(weightsOf(mean.run, 'lora').equals(weightsOf(plain.run, 'lora'))).toBe(false);
+    const own = readFileSync(path.join(mean.run, 'checkpoints/step-000008/adapter_model.safetensors'));
+    expect(own.equals(weightsOf(plain.run, 'lora'))).toBe(true);
+  });
+
+  test('is the mean that its formula says', async () => {
+    const { run } = await train(toys, { steps: 3, 'save-every': 1, keep: 9, ema: 0.5, weights: 'full' });
+    const [one, two, three] = [1, 2, 3].map((step) =>
+      valuesOf(path.join(run, `checkpoints/step-00000${step}/model.safetensors`)),
+    ) as [Float32Array, Float32Array, Float32Array];
+    const start = valuesOf(path.join(toys.model, 'model.safetensors'));
+    const mean = valuesOf(path.join(run, 'last/model.safetensors'));
+    const shares = [2 / 11, 3 / 12, 4 / 13];
+    for (const [i, value] of mean.entries()) {
+      const course = [one[i]!, two[i]!, three[i]!];
+      const wanted = course.reduce((sum, x, k) => shares[k]! * sum + (1 - shares[k]!) * x, start[i]!);
+      expect(value).toBeCloseTo(wanted, 6);
+    }
+  });
+
+  test.each(['lora', 'dora', 'full'])('goes on to the same bits with %s weights', async (weights) => {
+    await expectSameBits(`mean-${weights}`, { ema: 0.9, weights, valid: 0.3, steps: 12, 'save-every': 3 });
+  });
+});
+
+/** The values of a norm of a model file. */
+function valuesOf(file: string): Float32Array {
+  const tensor = readSafetensorsHeader(file).tensors.find(({ name }) => name === 'model.norm.weight');
+  return readStored(tensor!);
+}

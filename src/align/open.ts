@@ -66,6 +66,7 @@ async function openPreferences(method: RankedMethod, options: DatasetOptions): P
     roles: rolesOf(data.role),
     map: readPairs('map', data.map),
     margins: method.kind === 'reward',
+    rankedAs: method.kind === 'kto' ? 'marks' : 'pairs',
   };
   requireLength(data.maxLength, model.maxPositions);
   const loaded = await loadPreferences(data.train, load);

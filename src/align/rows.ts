@@ -14,6 +14,8 @@ import { type Fields, kindOf, present } from '../data/shapes.ts';
 import type { ErrorCode } from '../errors/index.ts';
 import { isRecord } from '../io/json-checks.ts';
 import { IGNORE } from '../text/index.ts';
+import { isRankingHead } from './ranking/log.ts';
+import { openRankedRows, type RankedAs } from './ranking/records.ts';
 
 /** A row of preferences: two answers to one prompt of which one is better, several from the best to the worst, or one that is good or not, or not marked. */
 export type PreferenceRow = { readonly source: RowSource } & (
@@ -31,6 +33,8 @@ export interface PreferenceOptions extends NormaliseOptions {
   readonly margins?: boolean | undefined;
   /** Whether answers that are not marked are rows too. */
   readonly singles?: boolean | undefined;
+  /** What becomes of the judgements of tunesmith prefer; pairs if not given. */
+  readonly rankedAs?: RankedAs | undefined;
 }
 
 /** Rows and all that was found about them. */
@@ -42,8 +46,8 @@ export interface LoadedPreferences {
 
 /**
  * Reads preferences: TRL's {prompt?, chosen, rejected} of text or messages, OpenAI's {input, preferred_output, non_preferred_output}, {prompt, completion,
- * label}, {prompt, ranked: [best, ..., worst]}, and ids, {prompt_ids, chosen_ids, rejected_ids}, {prompt_ids, completion_ids, label} or
- * {prompt_ids, ranked_ids}.
+ * label}, {prompt, ranked: [best, ..., worst]}, ids, {prompt_ids, chosen_ids, rejected_ids}, {prompt_ids, completion_ids, label} or
+ * {prompt_ids, ranked_ids}, and files of tunesmith prefer.
  *
  * @throws FILE_NOT_FOUND, DATA_FILE_TYPE, CLI_OPTION_VALUE
  */
@@ -62,11 +66,18 @@ export async function loadPreferences(
     const own = { ...options, roles: { ...file.roles, ...options.roles } };
     const before = rows.length;
     let records = 0;
+    let ranked: ReturnType<typeof openRankedRows> | undefined;
     for await (const record of file.records) {
       records++;
       const source = { file: path, line: record.line };
-      if ('code' in record) log.add({ code: record.code, ...source, message: record.message });
+      if (records === 1 && 'value' in record && isRankingHead(record.value))
+        ranked = openRankedRows(options.rankedAs ?? 'pairs', log);
+      if (ranked !== undefined) ranked.take(record, path);
+      else if ('code' in record) log.add({ code: record.code, ...source, message: record.message });
       else rows.push(...noted(readRecord(record.value, source, own, log, ignored), seen, log));
+    }
+    for (const { source, fields } of ranked?.rows(path) ?? []) {
+      rows.push(...noted(readRecord(fields, source, own, log, ignored), seen, log));
     }
     if (records === 0) log.add({ code: 'DATA_EMPTY_FILE', file: path, message: 'holds no rows.' });
     files.push({ path, ...file.digest(), shape: undefined, rows: rows.length - before });

@@ -5,6 +5,7 @@ import type { CommandEntry } from './table.ts';
 const GROUPS: Readonly<Record<CommandEntry['group'], string>> = {
   main: '',
   data: 'data',
+  feedback: 'feedback',
   runs: 'runs',
   plumbing: 'plumbing',
 };
@@ -43,7 +44,7 @@ export function programHelp(commands: Readonly<Record<string, CommandEntry>>, ve
   const of = (group: CommandEntry['group']) => Object.entries(commands).filter(([, entry]) => entry.group === group);
   const main = of('main');
   const width = Math.max(...main.map(([name]) => name.length), 8);
-  const others = (['data', 'runs', 'plumbing'] as const)
+  const others = (['data', 'feedback', 'runs', 'plumbing'] as const)
     .filter((group) => of(group).length > 0)
     .map((group) => `  ${`${GROUPS[group]}:`.padEnd(width + 2)}${names(of(group).map(([name]) => name))}`);
   return [

@@ -3,7 +3,7 @@ import type { Command } from './command.ts';
 /** A command before it is loaded. */
 export interface CommandEntry {
   readonly summary: string;
-  readonly group: 'main' | 'data' | 'runs' | 'plumbing';
+  readonly group: 'main' | 'data' | 'feedback' | 'runs' | 'plumbing';
   load(): Promise<Command>;
 }
 
@@ -93,6 +93,11 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     summary: 'write data in another format, or join messages to conversations',
     group: 'data',
     load: async () => (await import('./commands/data/convert.ts')).convert,
+  },
+  prefer: {
+    summary: 'rank answers, blind, in the terminal or the browser',
+    group: 'feedback',
+    load: async () => (await import('./commands/prefer/rank.ts')).prefer,
   },
   'runs ls': {
     summary: 'list the runs',

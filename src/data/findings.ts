@@ -51,6 +51,7 @@ const WARNINGS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'DATA_DUPLICATE',
   'DATA_FILE_SKIPPED',
   'DATA_LABEL_FEW',
+  'DATA_RATERS_DIVIDED',
   'DATA_ROW_LONG',
   'DATA_TRAILING',
   'DATA_VALID_OVERLAP',

@@ -250,6 +250,11 @@ export const CATALOGUE = {
     rule: 'The chosen answer differs from the rejected one.',
     fix: 'remove the row.',
   },
+  DATA_RATERS_DIVIDED: {
+    exit: 2,
+    rule: 'Of several raters the majority decides; where they are divided, nothing is learned.',
+    fix: 'tunesmith prefer agreement FILE lists them.',
+  },
   DATA_REFUSAL: {
     exit: 2,
     rule: 'Answers do what is asked, and do not speak of themselves as a model.',
@@ -509,6 +514,18 @@ export const CATALOGUE = {
     exit: 2,
     rule: "A prompt has at least one token, and leaves room for an answer in the model's context.",
   },
+  // preferences
+  PREFER_BUSY: {
+    exit: 2,
+    rule: 'One process at a time writes to a file of rankings.',
+    fix: 'finish the other one; --web with several --rater lets people judge at once.',
+  },
+  PREFER_LOG: {
+    exit: 2,
+    rule: 'A file of rankings holds what tunesmith prefer wrote: a first line, prompts with answers, judgements of these.',
+    fix: 'correct or remove the line; tunesmith prefer import reads rows of other kinds.',
+  },
+  PREFER_NOTHING: { exit: 2, rule: 'There is something to judge, or to write.' },
   // training
   REPLAY_MEASURED: {
     exit: 2,

@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs';
 import { defineConfig } from 'tsdown';
 
-// The engine's child process starts from a file of its own, which nothing imports.
-const host = 'src/engine/ort/host-main.ts';
+// The engine's child processes start from files of their own, which nothing imports.
+const hosts = ['src/engine/ort/host-main.ts', 'src/engine/ort/file-main.ts'];
 
 export default defineConfig({
-  entry: ['src/index.ts', 'src/cli/main.ts', host].filter((file) => existsSync(file)),
+  entry: ['src/index.ts', 'src/cli/main.ts', ...hosts].filter((file) => existsSync(file)),
   format: 'esm',
   platform: 'node',
   target: 'node22.12',

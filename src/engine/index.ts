@@ -1,6 +1,10 @@
 export type { Engine, EngineStats, Handle, Handles, Program, StoredSource, UploadSource } from './engine.ts';
 export { POOL_BYTES, SESSION_CAP } from './host.ts';
+export { type DynamicAxis, standIns } from './ort/axes.ts';
 export type { OrtOptions } from './ort/driver.ts';
+export { type FileToWrite, type ModelFileOptions, modelFiles } from './ort/model-file.ts';
 export { openOrt, openOrtHere } from './ort/open.ts';
+export { type OpenModelFile, openModelFile } from './ort/open-file.ts';
+export type { FileWeight, WeightForm } from './ort/reduced-weights.ts';
 export { evaluate } from './reference/evaluate.ts';
 export { openReference } from './reference/open.ts';

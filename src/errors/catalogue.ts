@@ -26,7 +26,7 @@ export const CATALOGUE = {
   CLASSIFIER_USE: {
     exit: 2,
     rule: 'A classifier gives labels, a reward model rewards.',
-    fix: 'use it with tunesmith classify, or a reward model with tunesmith score; its folder loads in transformers as it is.',
+    fix: 'use it with tunesmith classify (export --to onnx for transformers.js), a reward model with tunesmith score; its folder loads in transformers as it is.',
   },
   // data
   DATA_ANSWERS_CUT: {

@@ -93,12 +93,21 @@ export function modelCard(facts: CardFacts): string {
   return `${sections.join('\n\n')}\n`;
 }
 
+const LIBRARIES: Readonly<Record<ExportTarget, string>> = {
+  peft: 'peft',
+  safetensors: 'transformers',
+  gguf: 'gguf',
+  'gguf-adapter': 'gguf',
+  ollama: 'gguf',
+  onnx: 'transformers.js',
+};
+
 function frontMatter({ job, provenance, to }: CardFacts): string {
   const lines = [
     ...(provenance.licence === undefined ? [] : [`license: ${provenance.licence.toLowerCase()}`]),
     ...(provenance.baseModel === undefined ? [] : [`base_model: ${provenance.baseModel}`]),
-    `library_name: ${to === 'peft' ? 'peft' : to === 'safetensors' ? 'transformers' : 'gguf'}`,
-    'pipeline_tag: text-generation',
+    `library_name: ${LIBRARIES[to]}`,
+    `pipeline_tag: ${job.classifier === undefined ? 'text-generation' : 'text-classification'}`,
     'tags:',
     '- tunesmith',
     ...(job.adapter === undefined ? [] : ['- lora']),
@@ -138,7 +147,7 @@ function training({ provenance, report }: CardFacts): string[] {
   ];
 }
 
-function checks({ prompts, merged, exported, limit, fallbacks }: CardFacts): string {
+function checks({ to, prompts, merged, exported, limit, fallbacks }: CardFacts): string {
   const row = (name: string, d: Difference) =>
     `| ${name} | ${d.meanKl.toExponential(1)} | ${(100 * d.topOneAgreement).toFixed(1)} % | ${d.largestLogitDifference.toPrecision(2)} |`;
   const table = [
@@ -156,7 +165,8 @@ function checks({ prompts, merged, exported, limit, fallbacks }: CardFacts): str
     kinds.set(`${wanted} to ${got}`, (kinds.get(`${wanted} to ${got}`) ?? 0) + 1);
   if (kinds.size > 0) {
     const list = [...kinds].map(([kind, count]) => `${kind} (${count} tensors)`).join(', ');
-    table.push('', `Rows that are no multiple of 256 got another type, as in llama.cpp: ${list}.`);
+    const why = to === 'onnx' ? '32 got another type' : '256 got another type, as in llama.cpp';
+    table.push('', `Rows that are no multiple of ${why}: ${list}.`);
   }
   return table.join('\n');
 }

@@ -11,8 +11,12 @@ import type { ModelSource } from '../model/source.ts';
 import { f32, sizeOf } from '../tensor/tensor.ts';
 import type { Example } from '../text/index.ts';
 import { createNetwork, forwardLogits } from '../train/network.ts';
+import { stopsOf } from './companions.ts';
+import { compareLogits, type Difference } from './compare.ts';
 import { ANSWER_TOKENS, answered } from './golden.ts';
 import type { MergedModel } from './merge.ts';
+import { programLogits } from './program-check.ts';
+import type { ExportJob, ReadBack } from './types.ts';
 
 /** Logits of golden prompts, a matrix [positions, vocab] for each micro-batch. */
 export type Logits = readonly Float32Array[];
@@ -23,13 +27,39 @@ export interface Answers {
   readonly logits: Logits;
 }
 
+/** How an export is tried. */
+export interface Trial {
+  /** How the base lies in memory. */
+  readonly rest: BaseWeights;
+  readonly threads: number;
+  /** Told of each step. */
+  readonly onStep: () => void;
+}
+
+/** Answers the golden prompts with the model that was trained, and compares its logits with those of merged weights and of what was written. */
+export async function compareAnswers(
+  engine: Engine,
+  job: ExportJob,
+  prompts: readonly (readonly number[])[],
+  back: ReadBack,
+  { rest, threads, onStep }: Trial,
+): Promise<{ readonly merged: Difference; readonly exported: Difference }> {
+  const { source, adapter } = job;
+  const { examples, logits } = await answeredPrompts(engine, source, adapter, prompts, stopsOf(job), rest);
+  onStep();
+  const compare = async (other: Promise<Logits>) => compareLogits(logits, await other, source.config.vocabSize);
+  const merged = await compare(mergedLogits(engine, job.merged, examples));
+  onStep();
+  return { merged, exported: await compare(readLogits(engine, job, back, { examples, logits }, threads)) };
+}
+
 /**
  * Answers the golden prompts greedily with a model as it is stored, with or without an adapter. Its weights are released again.
  *
  * @param stopIds end an answer
  * @param rest how the weights lie in memory
  */
-export async function answeredPrompts(
+async function answeredPrompts(
   engine: Engine,
   source: ModelSource,
   adapter: PeftAdapter | undefined,
@@ -59,9 +89,26 @@ export async function storedLogits(
   return logitsOf(engine, base, lora, examples);
 }
 
+/** Logits of what was written. */
+async function readLogits(
+  engine: Engine,
+  { source }: ExportJob,
+  { model }: ReadBack,
+  { examples, logits }: Answers,
+  threads: number,
+): Promise<Logits> {
+  if (model.kind === 'weights') return storedLogits(engine, model.source, model.adapter, examples);
+  const order = microBatches(examples).flatMap(({ rows }) => rows.map((row) => examples[row]!));
+  return programLogits(model.path, threads, source.config, order, logits);
+}
+
 /** Logits of merged weights, before they are rounded to what a file holds. */
-export async function mergedLogits(engine: Engine, model: MergedModel, examples: readonly Example[]): Promise<Logits> {
-  const { config } = model.source;
+async function mergedLogits(engine: Engine, model: MergedModel, examples: readonly Example[]): Promise<Logits> {
+  return logitsOf(engine, await uploadMerged(engine, model), undefined, examples);
+}
+
+/** Loads merged weights into an engine. */
+export async function uploadMerged(engine: Engine, model: MergedModel): Promise<BaseHandles> {
   const handles = new Map<string, Handle>();
   for (const [name, shape] of model.shapes) {
     const stored = model.source.tensors.get(name);
@@ -71,12 +118,11 @@ export async function mergedLogits(engine: Engine, model: MergedModel, examples:
       await engine.sync();
     } else handles.set(name, engine.upload({ stored: [stored], shape }));
   }
-  const base = placeBase(config, (name) => {
+  return placeBase(model.source.config, (name) => {
     const handle = handles.get(name);
     if (handle === undefined) throw new Error(`internal: no merged tensor ${name}`);
     return handle;
   });
-  return logitsOf(engine, base, undefined, examples);
 }
 
 async function logitsOf(
@@ -87,12 +133,8 @@ async function logitsOf(
 ): Promise<Logits> {
   const { vocabSize } = base.config;
   const net = createNetwork({ engine, base, adapter });
-  const plans = planMicroBatches(
-    examples.map((e) => e.ids.length),
-    { pack: true },
-  );
   const logits: Float32Array[] = [];
-  for (const plan of plans) {
+  for (const plan of microBatches(examples)) {
     const batch = buildMicroBatch(examples, plan);
     const handles = forwardLogits(net, batch);
     let left = batch.lossTokens;
@@ -107,6 +149,13 @@ async function logitsOf(
   releaseAll(engine, base, adapter);
   await engine.sync();
   return logits;
+}
+
+function microBatches(examples: readonly Example[]): ReturnType<typeof planMicroBatches> {
+  return planMicroBatches(
+    examples.map((e) => e.ids.length),
+    { pack: true },
+  );
 }
 
 function releaseAll(engine: Engine, base: BaseHandles, adapter: AdapterHandles | undefined): void {

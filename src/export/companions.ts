@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { fileExists, readBytes, readJson, writeAtomic } from '../io/index.ts';
 import { isRecord } from '../io/json-checks.ts';
 import { hfConfig } from '../model/folder.ts';
+import { endOfTurn } from '../text/index.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
 import { tokenizerJsonFromGguf } from '../text/tokenizer-gguf.ts';
 import type { ExportJob } from './types.ts';
@@ -35,6 +36,13 @@ export function writeCompanions(folder: string, job: ExportJob, type: keyof type
 /** Indented, with a line end. */
 export function writeJson(path: string, value: unknown): void {
   writeAtomic(path, `${JSON.stringify(value, null, 2)}\n`);
+}
+
+/** What ends an answer. */
+export function stopsOf({ source, tools }: ExportJob): readonly number[] {
+  const { tokenizer, template } = tools;
+  const turn = tokenizer === undefined || template === undefined ? [] : [endOfTurn(template, tokenizer).id];
+  return [...turn, ...source.config.eosIds];
 }
 
 /** The chat template that goes with merged weights: the model's own, which inserts the trained system prompt where a conversation has none. */

@@ -24,6 +24,7 @@ export interface Limit {
 const NEAR_TIE = 0.1;
 
 const EXACT: Limit = { meanKl: 1e-5, clearAgreement: 0.99 };
+const EIGHT_BITS: Limit = { meanKl: 5e-3, clearAgreement: 0.98 };
 const FOUR_BITS: Limit = { meanKl: 0.1, clearAgreement: 0.9 };
 
 /** Limits by the kind of numbers. */
@@ -32,8 +33,10 @@ export const LIMITS: Readonly<Record<Quant | 'exact', Limit>> = {
   f32: EXACT,
   f16: { meanKl: 1e-3, clearAgreement: 0.99 },
   bf16: { meanKl: 5e-3, clearAgreement: 0.98 },
-  q8_0: { meanKl: 5e-3, clearAgreement: 0.98 },
+  q8_0: EIGHT_BITS,
+  q8: EIGHT_BITS,
   q4_0: FOUR_BITS,
+  q4: FOUR_BITS,
   q4_k_m: FOUR_BITS,
 };
 

@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { basename, dirname, join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { type Engine, openOrt } from '../engine/index.ts';
 import { TunesmithError } from '../errors/index.ts';
 import { openTextOf, restOf } from '../evaluate/open.ts';
@@ -16,20 +16,23 @@ import {
   writeFolderAtomic,
 } from '../io/index.ts';
 import { version } from '../io/version.ts';
-import { openPeft } from '../model/peft.ts';
-import { baseHash } from '../model/source.ts';
+import { openPeft, type PeftAdapter } from '../model/peft.ts';
+import { baseHash, type ModelSource } from '../model/source.ts';
 import { withStrength } from '../model/strength.ts';
-import { endOfTurn } from '../text/index.ts';
+import { hasClassifier, readClassifier } from '../train/classify/file.ts';
+import { SCORE_TENSOR } from '../train/classify/head.ts';
 import { requireSameBase } from '../train/run.ts';
 import { modelCard, type Provenance, provenanceOf } from './card.ts';
-import { answeredPrompts, type Logits, mergedLogits, storedLogits, worstTensor } from './check.ts';
+import { compareAnswers, worstTensor } from './check.ts';
+import { compareClassifiers } from './classifier-check.ts';
 import { writeJson } from './companions.ts';
-import { compareLogits, type Difference, isWithin, LIMITS, type Limit } from './compare.ts';
+import { type Difference, isWithin, LIMITS, type Limit } from './compare.ts';
 import { goldenPrompts } from './golden.ts';
 import { openMerged } from './merge.ts';
 import { WRITERS } from './targets.ts';
 import {
   EXPORT_TARGETS,
+  type ExportedClassifier,
   type ExportJob,
   type ExportTarget,
   type Fallback,
@@ -158,13 +161,15 @@ interface Prepared {
 
 async function prepare(request: ExportRequest): Promise<Prepared> {
   const { model, name, shardBytes } = request;
-  const opened = openTextOf(model);
+  const isClassifier = request.to === 'onnx' && hasClassifier(model.adapter ?? model.path);
+  const task = isClassifier ? 'SEQ_CLS' : 'CAUSAL_LM';
+  const opened = openTextOf(model, {}, task);
   const { source, text, system } = opened;
   const { strength = 1 } = model;
   const adapter =
     model.adapter === undefined
       ? undefined
-      : withStrength(openPeft(model.adapter, source.config), strength, model.adapter);
+      : withStrength(openPeft(model.adapter, source.config, task), strength, model.adapter);
   const sha256 = await baseHash(source);
   requireSameBase(adapter?.baseHash, sha256, source.path);
   const provenance = provenanceOf(model, source);
@@ -175,6 +180,7 @@ async function prepare(request: ExportRequest): Promise<Prepared> {
       source,
       adapter,
       merged: openMerged(source, adapter),
+      classifier: isClassifier ? classifierOf(model, source, adapter) : undefined,
       tools: text.tokenizer === undefined ? {} : { tokenizer: text.tokenizer, template: text.template },
       system: chats ? system : undefined,
       quant: request.quant ?? EXPORT_TARGETS[request.to][0],
@@ -191,6 +197,22 @@ async function prepare(request: ExportRequest): Promise<Prepared> {
     adapterSha256: weights && (await sha256File(weights)),
     now: provenance.clock,
   };
+}
+
+/** @throws CLASSIFIER_FILE */
+function classifierOf(
+  { adapter: folder, path }: ModelRequest,
+  source: ModelSource,
+  adapter: PeftAdapter | undefined,
+): ExportedClassifier {
+  const file = folder ?? path;
+  const { kind, labels, calibration } = readClassifier(file);
+  const score = adapter?.score ?? source.tensors.get(SCORE_TENSOR);
+  if (score?.shape[0] !== labels.length) {
+    const message = `names ${labels.length} labels, and its weights hold no head for as many.`;
+    throw new TunesmithError('CLASSIFIER_FILE', { file, message });
+  }
+  return { kind, labels, temperature: calibration?.temperature ?? 1, score };
 }
 
 /** @throws EXPORT_FOLDER */
@@ -228,53 +250,34 @@ async function check(
   back: ReadBack,
   { signal, onEvent }: ExportWatch,
 ): Promise<Checked> {
-  const { source, adapter, merged, tools, system } = job;
-  const { vocabSize } = source.config;
-  const { ids, prompts } = goldenPrompts(tools, system, source.config);
-  if (back.tools !== undefined) requireSameIds(ids, goldenPrompts(back.tools, undefined, source.config).ids);
+  const { system, classifier } = job;
+  const { config } = job.source;
+  const { ids, prompts } = goldenPrompts(job.tools, system, config);
+  if (back.tools !== undefined) requireSameIds(ids, goldenPrompts(back.tools, undefined, config).ids);
   let step = 0;
-  const next = () => {
+  const onStep = () => {
     signal.throwIfAborted();
     onEvent({ type: 'progress', stage: 'check', done: ++step, total: CHECKS });
   };
-  return withEngine(request, async (engine) => {
-    const { examples, logits } = await answeredPrompts(
-      engine,
-      source,
-      adapter,
-      prompts,
-      stopsOf(job),
-      restOf(request.model, source),
-    );
-    next();
-    const compare = async (other: Promise<Logits>) => compareLogits(logits, await other, vocabSize);
-    const ofMerged = await compare(mergedLogits(engine, merged, examples));
-    next();
-    const exported = await compare(storedLogits(engine, back.source, back.adapter, examples));
-    next();
-    const limit = LIMITS[job.quant ?? 'exact'];
-    requireWithin(ofMerged, LIMITS.exact, job, back, 'merged weights');
-    requireWithin(exported, limit, job, back, `files (${job.quant ?? request.to})`);
-    return {
-      prompts: ids.length,
-      tokenIds: back.tools === undefined ? null : 'equal',
-      merged: ofMerged,
-      exported,
-      limit,
-    };
-  });
+  const trial = { rest: restOf(request.model, job.source), threads: threadsOf(request), onStep };
+  const { merged, exported } = await withEngine(request, (engine) =>
+    classifier === undefined
+      ? compareAnswers(engine, job, prompts, back, trial)
+      : compareClassifiers(engine, job, classifier, back, trial),
+  );
+  const limit = LIMITS[job.quant ?? 'exact'];
+  requireWithin(merged, LIMITS.exact, job, back, 'merged weights');
+  requireWithin(exported, limit, job, back, `files (${job.quant ?? request.to})`);
+  return { prompts: ids.length, tokenIds: back.tools === undefined ? null : 'equal', merged, exported, limit };
 }
 
-/** What ends an answer. */
-function stopsOf({ source, tools }: ExportJob): readonly number[] {
-  const { tokenizer, template } = tools;
-  const turn = tokenizer === undefined || template === undefined ? [] : [endOfTurn(template, tokenizer).id];
-  return [...turn, ...source.config.eosIds];
+function threadsOf({ model }: Pick<ExportRequest, 'model'>): number {
+  return model.compute?.threads ?? availableParallelism();
 }
 
 async function withEngine<T>({ model }: ExportRequest, use: (engine: Engine) => Promise<T>): Promise<T> {
   const device = model.compute?.device === 'webgpu' ? 'webgpu' : 'cpu';
-  const engine = openOrt({ device, threads: model.compute?.threads ?? availableParallelism(), optimize: 'on' });
+  const engine = openOrt({ device, threads: threadsOf({ model }), optimize: 'on' });
   try {
     return await use(engine);
   } finally {
@@ -298,7 +301,9 @@ function requireSameIds(wanted: readonly (readonly number[])[], got: readonly (r
 /** @throws EXPORT_DIVERGED naming the worst tensor */
 function requireWithin(found: Difference, limit: Limit, job: ExportJob, back: ReadBack, what: string): void {
   if (isWithin(found, limit)) return;
-  const worst = back.adapter === undefined ? worstTensor(job.merged, back.source.tensors) : undefined;
+  const { model } = back;
+  const isMerged = model.kind === 'weights' && model.adapter === undefined;
+  const worst = isMerged ? worstTensor(job.merged, model.source.tensors) : undefined;
   const where =
     worst === undefined
       ? ''
@@ -330,11 +335,13 @@ function certified(
   };
 }
 
-async function hashes(folder: string): Promise<ExportedFile[]> {
+async function hashes(folder: string, within = ''): Promise<ExportedFile[]> {
   const files: ExportedFile[] = [];
-  for (const name of listFolder(folder)) {
+  for (const entry of listFolder(join(folder, within))) {
+    const name = within === '' ? entry : `${within}/${entry}`;
     const path = join(folder, name);
-    files.push({ name: basename(path), bytes: fileSize(path), sha256: await sha256File(path) });
+    if (folderExists(path)) files.push(...(await hashes(folder, name)));
+    else files.push({ name, bytes: fileSize(path), sha256: await sha256File(path) });
   }
   return files;
 }

@@ -34,8 +34,7 @@ export const ggufAdapterWriter: Writer = {
     await writeStreamed(join(folder, ggufFileName(job)), ggufPieces(file), onBytes);
   },
   readBack: (job, folder) => ({
-    source: job.source,
-    adapter: readAdapter(job, join(folder, ggufFileName(job))),
+    model: { kind: 'weights', source: job.source, adapter: readAdapter(job, join(folder, ggufFileName(job))) },
     tools: undefined,
   }),
   next: (job, folder) => `llama-cli -m BASE.gguf --lora ${join(folder, ggufFileName(job))} in llama.cpp runs it.`,

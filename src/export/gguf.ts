@@ -34,7 +34,10 @@ export const ggufWriter: Writer = {
   },
   readBack: (job, folder, now) => {
     const source = openModelSource(join(folder, ggufFileName(job)));
-    return { source, adapter: undefined, tools: source.text && openText(source.text, { now }) };
+    return {
+      model: { kind: 'weights', source, adapter: undefined },
+      tools: source.text && openText(source.text, { now }),
+    };
   },
   next: (job, folder) => `llama-cli -m ${join(folder, ggufFileName(job))} in llama.cpp runs it.`,
 };

@@ -30,7 +30,10 @@ export const peftWriter: Writer = {
       onBytes(bytes.length);
     }
   },
-  readBack: ({ source }, folder) => ({ source, adapter: openPeft(folder, source.config), tools: undefined }),
+  readBack: ({ source }, folder) => ({
+    model: { kind: 'weights', source, adapter: openPeft(folder, source.config) },
+    tools: undefined,
+  }),
   next: (_, folder) => `PeftModel.from_pretrained(base, ${JSON.stringify(folder)}) in peft loads it.`,
 };
 

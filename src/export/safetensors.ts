@@ -30,7 +30,10 @@ export const safetensorsWriter: Writer = {
   },
   readBack: (_, folder, now) => {
     const source = openModelSource(folder);
-    return { source, adapter: undefined, tools: source.text && openText(source.text, { now }) };
+    return {
+      model: { kind: 'weights', source, adapter: undefined },
+      tools: source.text && openText(source.text, { now }),
+    };
   },
   next: (_, folder) => `AutoModelForCausalLM.from_pretrained(${JSON.stringify(folder)}) in transformers loads it.`,
 };

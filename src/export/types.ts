@@ -1,3 +1,4 @@
+import type { StoredTensor } from '../io/stored.ts';
 import type { PeftAdapter } from '../model/peft.ts';
 import type { ModelSource } from '../model/source.ts';
 import type { TextTools } from '../text/index.ts';
@@ -10,6 +11,7 @@ export const EXPORT_TARGETS = {
   gguf: ['q8_0', 'q4_k_m', 'q4_0', 'f16', 'bf16', 'f32'],
   'gguf-adapter': ['f32', 'f16'],
   ollama: ['q8_0', 'q4_k_m', 'q4_0', 'f16', 'bf16', 'f32'],
+  onnx: ['f32', 'f16', 'q8', 'q4'],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
 
 /** One of {@link EXPORT_TARGETS}. */
@@ -24,11 +26,24 @@ export interface Fallback {
   readonly got: string;
 }
 
+/** The head of a classifier, and what its outputs stand for. */
+export interface ExportedClassifier {
+  /** One label for each input, or any number. */
+  readonly kind: 'single' | 'multi';
+  readonly labels: readonly string[];
+  /** Logits are divided by it before they become probabilities. */
+  readonly temperature: number;
+  /** [classes, width] */
+  readonly score: StoredTensor;
+}
+
 /** What a writer is given. */
 export interface ExportJob {
   readonly source: ModelSource;
   readonly adapter: PeftAdapter | undefined;
   readonly merged: MergedModel;
+  /** Undefined for a model that writes text. */
+  readonly classifier: ExportedClassifier | undefined;
   readonly tools: Partial<TextTools>;
   /** The system prompt that the model was trained with, which goes into the chat template of what is merged. */
   readonly system: string | undefined;
@@ -46,10 +61,11 @@ export interface ExportJob {
   readonly shardBytes: number;
 }
 
-/** What was written, read back from the disk by the readers that training uses. */
+/** What was written, read back from the disk: weights by the readers that training uses, a program by what runs it. */
 export interface ReadBack {
-  readonly source: ModelSource;
-  readonly adapter: PeftAdapter | undefined;
+  readonly model:
+    | { readonly kind: 'weights'; readonly source: ModelSource; readonly adapter: PeftAdapter | undefined }
+    | { readonly kind: 'program'; readonly path: string };
   /** Undefined for an export without tokenizer and template. */
   readonly tools: Partial<TextTools> | undefined;
 }

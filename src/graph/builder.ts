@@ -20,6 +20,8 @@ export interface Builder {
   scalar(value: number): Value;
   fill(value: number, shape: Shape): Value;
   causalMask(attrs: { queries: number; keys: number; offset: number; window: number }): Value;
+  /** See the operator of that name. */
+  visibleMask(mask: Value, attrs: { queries: number; window: number }): Value;
   add(a: Value, b: Value): Value;
   sub(a: Value, b: Value): Value;
   mul(a: Value, b: Value): Value;
@@ -32,7 +34,7 @@ export interface Builder {
   sign(a: Value): Value;
   /** Clipped to 0..255, without the fraction. */
   toBytes(a: Value): Value;
-  fromBytes(a: Value): Value;
+  cast(a: Value, to: 'f32' | 'i64'): Value;
   sigmoid(a: Value): Value;
   silu(a: Value): Value;
   siluFast(a: Value): Value;
@@ -44,6 +46,8 @@ export interface Builder {
   /** Axes stay with length 1; negative ones count from the end. */
   reduceSum(a: Value, axes: readonly number[]): Value;
   reduceMax(a: Value, axes: readonly number[]): Value;
+  /** Sums of the first elements along the last axis. */
+  cumSum(a: Value): Value;
   argMax(a: Value): Value;
   /** 1 for the `count` largest along the last axis, 0 for the others. */
   topMask(a: Value, count: number): Value;
@@ -110,6 +114,7 @@ export function createBuilder(): Builder {
     scalar: (value) => push('fill', [], { value, shape: [] }),
     fill: (value, shape) => push('fill', [], { value, shape }),
     causalMask: (attrs) => push('causalMask', [], attrs),
+    visibleMask: (mask, attrs) => push('visibleMask', [mask], attrs),
     add: (a, b) => push('add', [a, b], {}),
     sub: (a, b) => push('sub', [a, b], {}),
     mul: (a, b) => push('mul', [a, b], {}),
@@ -121,7 +126,7 @@ export function createBuilder(): Builder {
     abs: (a) => push('abs', [a], {}),
     sign: (a) => push('sign', [a], {}),
     toBytes: (a) => push('toBytes', [a], {}),
-    fromBytes: (a) => push('fromBytes', [a], {}),
+    cast: (a, to) => (a.dtype === to ? a : push('cast', [a], { to })),
     sigmoid: (a) => push('sigmoid', [a], {}),
     silu: (a) => push('silu', [a], {}),
     siluFast: (a) => push('siluFast', [a], {}),
@@ -133,6 +138,7 @@ export function createBuilder(): Builder {
       parts.length === 1 ? parts[0]! : push('concat', parts, { axis: axisOf(axis, parts[0]!.shape.length) }),
     reduceSum: (a, axes) => push('reduceSum', [a], { axes: axesOf(a, axes) }),
     reduceMax: (a, axes) => push('reduceMax', [a], { axes: axesOf(a, axes) }),
+    cumSum: (a) => push('cumSum', [a], {}),
     argMax: (a) => push('argMax', [a], {}),
     topMask: (a, count) => push('topMask', [a], { count }),
     expand: (a, shape) => (sameShape(a.shape, shape) ? a : push('expand', [a], { shape })),

@@ -60,7 +60,9 @@ const PROBLEMS: Readonly<Record<FolderLabels['kind'], string>> = {
   reward: 'regression',
 };
 
-function classifierConfig(
+
+/** config.json of a classifier, from that of its base. */
+export function classifierConfig(
   json: Readonly<Record<string, unknown>>,
   config: ModelConfig,
   { kind, labels }: FolderLabels,

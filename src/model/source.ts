@@ -83,7 +83,8 @@ function eosIdsOf(folder: string, fromConfig: readonly number[]): readonly numbe
   return [...new Set([...fromConfig, ...ids])];
 }
 
-function folderText(folder: string): TextFiles | undefined {
+/** Raw material of the tokenizer and the chat template of a folder in Hugging Face layout. */
+export function folderText(folder: string): TextFiles | undefined {
   const tokenizer = join(folder, 'tokenizer.json');
   if (!fileExists(tokenizer)) return undefined;
   const configFile = join(folder, 'tokenizer_config.json');

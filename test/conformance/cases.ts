@@ -300,17 +300,35 @@ export const OP_CASES: Readonly<Record<OpName, readonly OpCase[]>> = {
       device: 'cpu',
     },
   ],
-  fromBytes: [
+  cast: [
     {
-      name: 'there and back',
+      name: 'bytes there and back',
       inputs: { a: exactly([2, 3], [0, 1, 128, 200, 254, 255]) },
-      build: (g, { a }) => g.fromBytes(g.toBytes(a!)),
+      build: (g, { a }) => g.cast(g.toBytes(a!), 'f32'),
+      device: 'cpu',
+    },
+    {
+      name: 'whole numbers there and back',
+      inputs: { a: exactly([5], [-2.5, -1, 0, 1.9, 70000]) },
+      build: (g, { a }) => g.cast(g.cast(a!, 'i64'), 'f32'),
+      wrt: [],
       device: 'cpu',
     },
   ],
   sigmoid: [...unary('sigmoid', -6, 6), tails('sigmoid')],
   silu: [...unary('silu', -6, 6), tails('silu')],
   topMask: [{ name: '3 of 7 in 5 rows', inputs: { a: real([5, 7]) }, build: (g, { a }) => g.topMask(a!, 3), wrt: [] }],
+  cumSum: [{ name: '[2,3,5]', inputs: { a: real([2, 3, 5]) }, build: (g, { a }) => g.cumSum(a!), wrt: [] }],
+  visibleMask: [0, 2].flatMap((window) =>
+    [1, 3, 5].map((queries) => ({
+      name: `${queries} queries, window ${window}`,
+      inputs: { a: exactly([2, 5], [0, 0, 1, 1, 1, 1, 1, 1, 1, 0]) },
+      build: (g: Builder, { a }: Readonly<Record<string, Value>>) =>
+        g.visibleMask(g.cast(a!, 'i64'), { queries, window }),
+      wrt: [],
+      device: 'cpu' as const,
+    })),
+  ),
   argMax: [{ name: '[2,3,50]', inputs: { a: real([2, 3, 50]) }, build: (g, { a }) => g.argMax(a!), wrt: [] }],
   siluFast: [{ name: '[2,3]', inputs: { a: real([2, 3], -6, 6) }, build: (g, { a }) => g.siluFast(a!), wrt: [] }],
   ...shapeCases,

@@ -16,7 +16,8 @@ export interface OrtOptions {
   readonly profile?: string;
 }
 
-const ONNX_TYPE = { f32: 'float32', i32: 'int32', i64: 'int64', u8: 'uint8', bool: 'bool' } as const;
+/** Names of element types in the Node binding. */
+export const ONNX_TYPE = { f32: 'float32', i32: 'int32', i64: 'int64', u8: 'uint8', bool: 'bool' } as const;
 
 /** ONNX Runtime through its Node binding. Sets ORT_DISABLE_TELEMETRY before the library loads. */
 export async function openOrtDriver(options: OrtOptions): Promise<Driver> {

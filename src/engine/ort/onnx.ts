@@ -7,6 +7,8 @@ import { type Quantized, quantizeStored } from './quantize.ts';
 // Field numbers are those of onnx.proto3 (ModelProto, GraphProto, NodeProto, AttributeProto, TensorProto, ValueInfoProto).
 const ELEM_TYPE: Readonly<Record<DType, number>> = { f32: 1, u8: 2, i32: 6, i64: 7, bool: 9 };
 const OPSET = 21;
+/** Version of the file format. */
+export const IR_VERSION = 10;
 
 /** Takes stored matrices out of the model: they are declared in it without their data. */
 export interface SharedConstants {
@@ -22,45 +24,57 @@ export interface SharedConstants {
  * @param shared if not given, the model holds all of its constants
  */
 export function toOnnx(graph: Graph, device: Emitter['device'], shared?: SharedConstants): Uint8Array {
-  const model = protoWriter();
   const body = protoWriter();
-  const constants = new Map<string, string>();
   const nodes: NodeRecord[] = [];
-  const emitter = createEmitter(body, nodes, constants, device, shared);
+  const names = emitNodes(graph, createEmitter(body, nodes, device, shared), (input) => input);
+  for (const node of namedOutputs(graph, nodes, names)) body.message(1, nodeProto(node));
+  body.string(2, 'tunesmith');
+  for (const [name, id] of Object.entries(graph.inputs)) body.message(11, valueInfo(name, graph.nodes[id]!));
+  for (const [name, id] of Object.entries(graph.outputs)) body.message(12, valueInfo(name, graph.nodes[id]!));
+  const model = protoWriter().int(1, IR_VERSION).message(7, body);
+  for (const opset of opsets()) model.message(8, opset);
+  return model.finish();
+}
+
+/** The operator sets that a model names. */
+export function opsets(): ProtoWriter[] {
+  return [protoWriter().string(1, '').int(2, OPSET), protoWriter().string(1, 'com.microsoft').int(2, 1)];
+}
+
+/**
+ * Emits the nodes of a graph and returns the name of each node's value.
+ *
+ * @param nameOf the value that stands for an input of the graph
+ */
+export function emitNodes(graph: Graph, emitter: Emitter, nameOf: (input: string) => string): string[] {
   const names: string[] = [];
   for (const node of graph.nodes) {
     if (node.op === 'input') {
-      names.push(node.attrs.name);
+      names.push(nameOf(node.attrs.name));
       continue;
     }
     const op = OPS[node.op] as unknown as Op<unknown>;
     const inputs = node.inputs.map((i) => names[i]!);
-    names.push(
-      op.emit(
-        emitter,
-        inputs,
-        node.attrs,
-        node.inputs.map((i) => graph.nodes[i]!),
-        node,
-      ),
-    );
+    const types = node.inputs.map((i) => graph.nodes[i]!);
+    names.push(op.emit(emitter, inputs, node.attrs, types, node));
   }
-  for (const node of withOutputNames(
-    nodes,
-    Object.entries(graph.outputs).map(([name, id]) => [names[id]!, name]),
-  )) {
-    body.message(1, nodeProto(node));
-  }
-  body.string(2, 'tunesmith');
-  for (const [name, id] of Object.entries(graph.inputs)) body.message(11, valueInfo(name, graph.nodes[id]!));
-  for (const [name, id] of Object.entries(graph.outputs)) body.message(12, valueInfo(name, graph.nodes[id]!));
-  model.int(1, 10).message(7, body);
-  model.message(8, protoWriter().string(1, '').int(2, OPSET));
-  model.message(8, protoWriter().string(1, 'com.microsoft').int(2, 1));
-  return model.finish();
+  return names;
 }
 
-interface NodeRecord {
+/** The nodes with the names of the graph's outputs in place. */
+export function namedOutputs(
+  graph: Graph,
+  nodes: readonly NodeRecord[],
+  names: readonly string[],
+): readonly NodeRecord[] {
+  return withOutputNames(
+    nodes,
+    Object.entries(graph.outputs).map(([name, id]) => [names[id]!, name]),
+  );
+}
+
+/** A node before it is written. */
+export interface NodeRecord {
   readonly opType: string;
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
@@ -91,19 +105,20 @@ function withOutputNames(
   }));
 }
 
-function createEmitter(
+/** Writes constants into the graph's message and collects nodes. */
+export function createEmitter(
   body: ProtoWriter,
   nodes: NodeRecord[],
-  constants: Map<string, string>,
   device: Emitter['device'],
   shared: SharedConstants | undefined,
 ): Emitter {
+  const constants = new Map<string, string>();
   let count = 0;
   const large = (dtype: 'u8' | 'f32', shape: Shape, data: Uint8Array | Float32Array): string => {
     if (shared === undefined)
       return constant(dtype, shape, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
     const name = `c${count++}`;
-    body.message(5, externalProto(tensorProto(dtype, shape, name), data.byteLength));
+    body.message(5, externalProto(tensorProto(ELEM_TYPE[dtype], shape, name), 'shared', 0, data.byteLength));
     shared.add(name, { dtype, shape, data });
     return name;
   };
@@ -113,7 +128,7 @@ function createEmitter(
     const known = key === undefined ? undefined : constants.get(key);
     if (known !== undefined) return known;
     const name = `c${count++}`;
-    body.message(5, tensorProto(dtype, shape, name).bytes(9, raw));
+    body.message(5, tensorProto(ELEM_TYPE[dtype], shape, name).bytes(9, raw));
     if (key !== undefined) constants.set(key, name);
     return name;
   };
@@ -146,20 +161,22 @@ function createEmitter(
   };
 }
 
-function tensorProto(dtype: DType, shape: Shape, name: string): ProtoWriter {
+/** A tensor without its data. */
+export function tensorProto(elemType: number, shape: Shape, name: string): ProtoWriter {
   const tensor = protoWriter();
   for (const d of shape) tensor.int(1, d);
-  return tensor.int(2, ELEM_TYPE[dtype]).string(8, name);
+  return tensor.int(2, elemType).string(8, name);
 }
 
-/** Declares that the data lies elsewhere (data_location EXTERNAL); the session is given it instead of a file. */
-function externalProto(tensor: ProtoWriter, bytes: number): ProtoWriter {
+/** Declares that the data lies elsewhere (data_location EXTERNAL): in a file beside the model, or given to the session. */
+export function externalProto(tensor: ProtoWriter, location: string, offset: number, bytes: number): ProtoWriter {
   const entry = (key: string, value: string) => protoWriter().string(1, key).string(2, value);
-  tensor.message(13, entry('location', 'shared')).message(13, entry('offset', '0'));
+  tensor.message(13, entry('location', location)).message(13, entry('offset', String(offset)));
   return tensor.message(13, entry('length', String(bytes))).int(14, 1);
 }
 
-function nodeProto({ opType, inputs, outputs, attrs, domain }: NodeRecord): ProtoWriter {
+/** A node as it stands in a graph's message. */
+export function nodeProto({ opType, inputs, outputs, attrs, domain }: NodeRecord): ProtoWriter {
   const node = protoWriter();
   for (const input of inputs) node.string(1, input);
   for (const output of outputs) node.string(2, output);
@@ -177,9 +194,21 @@ function attribute(name: string, value: OnnxAttrs[string]): ProtoWriter {
   return attr.int(20, 7);
 }
 
-function valueInfo(name: string, type: TensorType): ProtoWriter {
+/**
+ * Name and type of an input or output.
+ *
+ * @param axisName the name of an axis whose length is known only when the model runs
+ */
+export function valueInfo(
+  name: string,
+  type: TensorType,
+  axisName: (length: number) => string | undefined = () => undefined,
+): ProtoWriter {
   const shape = protoWriter();
-  for (const d of type.shape) shape.message(1, protoWriter().int(1, d));
+  for (const d of type.shape) {
+    const axis = axisName(d);
+    shape.message(1, axis === undefined ? protoWriter().int(1, d) : protoWriter().string(2, axis));
+  }
   const tensor = protoWriter().int(1, ELEM_TYPE[type.dtype]).message(2, shape);
   return protoWriter().string(1, name).message(2, protoWriter().message(1, tensor));
 }

@@ -7,6 +7,10 @@ export interface ProtoWriter {
   bytes(field: number, value: Uint8Array): ProtoWriter;
   float(field: number, value: number): ProtoWriter;
   message(field: number, value: ProtoWriter): ProtoWriter;
+  /** Begins a field of so many bytes, which the caller writes after this. */
+  begin(field: number, length: number): ProtoWriter;
+  /** Bytes so far. */
+  length(): number;
   finish(): Uint8Array;
 }
 
@@ -37,10 +41,14 @@ export function protoWriter(): ProtoWriter {
     },
     string: (field, value) => w.bytes(field, encoder.encode(value)),
     bytes: (field, value) => {
-      tag(field, 2);
-      varint(value.length);
+      w.begin(field, value.length);
       return raw(value);
     },
+    begin: (field, bytes) => {
+      tag(field, 2);
+      return varint(bytes);
+    },
+    length: () => length,
     float: (field, value) => {
       tag(field, 5);
       return raw(new Uint8Array(Float32Array.of(value).buffer));

@@ -1,4 +1,5 @@
 import type { KEPT_CODES } from '../../graph/index.ts';
+import { BLOCKS } from '../../io/blocks.ts';
 import { halfTable } from '../../io/half.ts';
 import { readStoredRaw, readStoredRows } from '../../io/read-stored.ts';
 import type { StoredTensor, StoredType } from '../../io/stored.ts';
@@ -42,6 +43,28 @@ export function quantizeStored(tensors: readonly StoredTensor[]): Quantized {
     else unpack(readStoredRaw(tensor), target, block);
     block += tensor.shape[0]! * Math.ceil(columns / BLOCK);
   }
+  return target;
+}
+
+/** Types in symmetric blocks of 32. */
+export type BlockType = 'Q4_0' | 'Q8_0';
+
+/** Bits of a code. */
+export function bitsOf(type: BlockType): 4 | 8 {
+  return type === 'Q4_0' ? 4 : 8;
+}
+
+/** Bytes that the codes of a block take. */
+export function codeBytes(type: BlockType): number {
+  return 4 * bitsOf(type);
+}
+
+/** Blocks as they lie in a GGUF file, as codes and scales. */
+export function unpackBlocks(type: BlockType, source: Uint8Array): Pick<Quantized, 'codes' | 'scales'> {
+  const blocks = source.length / BLOCKS[type].bytes;
+  const codes = new Uint8Array(blocks * codeBytes(type));
+  const target = { bits: bitsOf(type), codes, scales: new Float32Array(blocks), offsets: undefined };
+  UNPACK[type](source, target, 0);
   return target;
 }
 

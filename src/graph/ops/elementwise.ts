@@ -121,10 +121,10 @@ export const toBytes: Op<NoAttrs> = {
   reference: ([a]) => a!.data.map((x) => Math.trunc(Math.min(255, Math.max(0, x)))),
 };
 
-/** Bytes as float32 numbers. */
-export const fromBytes: Op<NoAttrs> = {
-  shape: ([a]) => ({ dtype: 'f32', shape: a!.shape }),
+/** The same numbers in another type; of floats that become integers the fraction goes. */
+export const cast: Op<{ readonly to: 'f32' | 'i64' }> = {
+  shape: ([a], { to }) => ({ dtype: to, shape: a!.shape }),
   vjp: 'integer',
-  emit: (e, [x]) => e.node('Cast', [x!], { to: 1 }),
-  reference: ([a]) => a!.data,
+  emit: (e, [x], { to }) => e.node('Cast', [x!], { to: to === 'f32' ? 1 : 7 }),
+  reference: ([a], { to }) => (to === 'f32' ? a!.data : a!.data.map(Math.trunc)),
 };

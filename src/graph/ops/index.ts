@@ -8,12 +8,14 @@ import * as reduce from './reduce.ts';
 import * as shapes from './shape.ts';
 import * as sources from './sources.ts';
 import * as transformer from './transformer.ts';
+import * as visible from './visible-mask.ts';
 
 /** Every operator by name. A missing rule is a compile error: `Op` requires all four. */
 export const OPS = {
   input: sources.input,
   fill: sources.fill,
   causalMask: sources.causalMask,
+  visibleMask: visible.visibleMask,
   add: elementwise.add,
   sub: elementwise.sub,
   mul: elementwise.mul,
@@ -25,7 +27,7 @@ export const OPS = {
   abs: elementwise.abs,
   sign: elementwise.sign,
   toBytes: elementwise.toBytes,
-  fromBytes: elementwise.fromBytes,
+  cast: elementwise.cast,
   sigmoid: elementwise.sigmoid,
   silu: elementwise.silu,
   siluFast: elementwise.siluFast,
@@ -36,6 +38,7 @@ export const OPS = {
   concat: shapes.concat,
   reduceSum: reduce.reduceSum,
   reduceMax: reduce.reduceMax,
+  cumSum: reduce.cumSum,
   argMax: reduce.argMax,
   topMask: reduce.topMask,
   expand: reduce.expand,

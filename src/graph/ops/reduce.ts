@@ -36,6 +36,19 @@ export const reduceMax: Op<Axes> = {
   },
 };
 
+/** Each element along the last axis is the sum of itself and those before it. */
+export const cumSum: Op<Record<string, never>> = {
+  shape: ([a]) => a!,
+  vjp: 'inference-only',
+  emit: (e, [a]) => e.node('CumSum', [a!, e.i64([-1])]),
+  reference: ([a]) => {
+    const width = a!.shape.at(-1)!;
+    const result = Float64Array.from(a!.data);
+    for (let i = 0; i < result.length; i++) if (i % width !== 0) result[i]! += result[i - 1]!;
+    return result;
+  },
+};
+
 /** Index of the first largest element along the last axis, which goes; as float32, since results are. */
 export const argMax: Op<Record<string, never>> = {
   shape: ([a]) => ({ dtype: 'f32', shape: a!.shape.slice(0, -1) }),

@@ -43,10 +43,15 @@ export function isRewardModel(folder: string): boolean {
   return fileExists(join(folder, NAME)) && readHead(folder).kind === 'reward';
 }
 
+/** Whether a folder of weights is that of a classifier. */
+export function hasClassifier(folder: string): boolean {
+  return fileExists(join(folder, NAME));
+}
+
 /** Reads classifier.json of a folder of weights. @throws CLASSIFIER_MISSING, CLASSIFIER_FILE */
 function readHead(folder: string): ClassifierFile {
   const file = join(folder, NAME);
-  if (!fileExists(file)) {
+  if (!hasClassifier(folder)) {
     throw new TunesmithError('CLASSIFIER_MISSING', { file: folder, message: `holds no ${NAME}.` });
   }
   const parsed = ClassifierFile.safeParse(readJson(file));

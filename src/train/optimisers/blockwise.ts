@@ -48,7 +48,7 @@ export function encodeSigned(g: Builder, x_KB: Value, dither_1B: Value): Blockwi
 
 /** The numbers that {@link encodeSigned} stored. */
 export function decodeSigned(g: Builder, { codes, scale }: Blockwise): Value {
-  const root_KB = g.mul(g.sub(g.fromBytes(codes), g.scalar(128)), g.scalar(1 / 127));
+  const root_KB = g.mul(g.sub(g.cast(codes, 'f32'), g.scalar(128)), g.scalar(1 / 127));
   const square_KB = g.mul(root_KB, root_KB);
   return g.mul(g.mul(g.mul(root_KB, g.abs(root_KB)), square_KB), scale);
 }
@@ -66,7 +66,7 @@ export function encodePositive(g: Builder, x_KB: Value, dither_1B: Value): Block
 
 /** The numbers that {@link encodePositive} stored. */
 export function decodePositive(g: Builder, { codes, scale }: Blockwise): Value {
-  const root_KB = g.mul(g.add(g.fromBytes(codes), g.scalar(1)), g.scalar(1 / 256));
+  const root_KB = g.mul(g.add(g.cast(codes, 'f32'), g.scalar(1)), g.scalar(1 / 256));
   const square_KB = g.mul(root_KB, root_KB);
   return g.mul(g.mul(square_KB, square_KB), scale);
 }

@@ -60,7 +60,6 @@ const PROBLEMS: Readonly<Record<FolderLabels['kind'], string>> = {
   reward: 'regression',
 };
 
-
 /** config.json of a classifier, from that of its base. */
 export function classifierConfig(
   json: Readonly<Record<string, unknown>>,

@@ -7,8 +7,10 @@ import { locateBase } from '../registry/locate.ts';
 import type { Context, OptionSpecs, Values } from './command.ts';
 import type { ModelRequest } from './domain.ts';
 import { countText, durationText, table } from './format.ts';
+import { judgeOptions, type OpenJudge, openJudge } from './judge.ts';
 import { modelOptions, placesOf, pulling, requestModel } from './models.ts';
 import { openProgress } from './progress.ts';
+import { loadScorer } from './scorer-file.ts';
 import { domain } from './wiring.ts';
 
 /** Options of commands that evaluate. */
@@ -21,7 +23,18 @@ export const evaluationOptions = {
     description: 'probes of general ability: quick has 1,032 items and general text',
     default: 'quick',
   },
-  task: { type: 'string', value: 'FILE', many: true, description: 'items of your own' },
+  task: {
+    type: 'string',
+    value: '[FORMAT:]FILE',
+    many: true,
+    description: 'items of your own, or of a benchmark such as hellaswag:FILE',
+  },
+  scorer: {
+    type: 'string',
+    value: 'FILE',
+    description: 'a .ts or .js file whose function marks the answers to --task',
+  },
+  ...judgeOptions,
   limit: { type: 'integer', value: 'N', description: 'most items of each task' },
 } as const satisfies OptionSpecs;
 
@@ -33,7 +46,7 @@ export async function evaluationRequest(
   name: string,
   options: Values<typeof evaluationOptions>,
   context: Context,
-): Promise<EvaluationRequest> {
+): Promise<EvaluationRequest & { readonly judge: OpenJudge | undefined }> {
   const { limit } = options;
   if (limit !== undefined && limit < 1) {
     throw new TunesmithError('CLI_OPTION_VALUE', { message: `--limit ${limit} leaves no item.` });
@@ -41,14 +54,23 @@ export async function evaluationRequest(
   const { tasks, suite } = await readTasks(options);
   const model = await requestModel(name, options, context);
   const against = options.against === undefined ? await startOf(model, context) : await other(options, context);
+  const isCompared = against !== undefined || model.adapter !== undefined;
+  const judge = await openJudge(options, tasks, isCompared, context);
   const folder = answersFolder(context.home);
-  return { model, against, suite, tasks, heldOut: options.against === undefined, folder };
+  return { model, against, suite, tasks, heldOut: options.against === undefined, folder, judge };
 }
 
-async function readTasks({ task = [], suite = 'quick', limit }: Values<typeof evaluationOptions>) {
-  const { limited, loadTask, quickSuite } = await import('../evaluate/tasks.ts');
+async function readTasks({ task = [], suite = 'quick', limit, scorer }: Values<typeof evaluationOptions>) {
+  const { limited, quickSuite } = await import('../evaluate/tasks.ts');
+  const { loadTask } = await import('../evaluate/task-file.ts');
   const cut = (tasks: readonly Task[]) => (limit === undefined ? tasks : tasks.map((one) => limited(one, limit)));
-  return { tasks: cut(task.map(loadTask)), suite: suite === 'none' ? [] : cut(quickSuite()) };
+  const marking = scorer === undefined ? undefined : await loadScorer(scorer);
+  const tasks = task.map((file) => loadTask(file, marking));
+  if (marking !== undefined && !tasks.some((one) => one.kind === 'answer')) {
+    const message = '--scorer has no effect: no --task is answered in words.';
+    throw new TunesmithError('CLI_OPTION_CONFLICT', { message, fix: 'leave --scorer out' });
+  }
+  return { tasks: cut(tasks), suite: suite === 'none' ? [] : cut(quickSuite()) };
 }
 
 const other = (options: Values<typeof evaluationOptions>, context: Context) =>
@@ -62,8 +84,13 @@ async function startOf(model: ModelRequest, context: Context): Promise<ModelRequ
 }
 
 /** Runs an evaluation, shows its plan and how it goes, and returns what came of it. */
-export async function runEvaluation(request: EvaluationRequest, context: Context): Promise<EvaluationEvent[]> {
-  const events = await watchEvaluation(domain.evaluate(request, context.signal), context);
+export async function runEvaluation(
+  request: EvaluationRequest & { readonly judge: OpenJudge | undefined },
+  context: Context,
+): Promise<EvaluationEvent[]> {
+  const events = await watchEvaluation(domain.evaluate(request, context.signal), context).finally(() =>
+    request.judge?.close(),
+  );
   return events.flatMap((event) => (event.type === 'evaluated' ? [] : [event]));
 }
 

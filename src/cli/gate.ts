@@ -5,7 +5,7 @@ import { comparisonText } from '../evaluate/words.ts';
 /** A limit with its unit: per cent of perplexity, or points of accuracy. */
 export interface Limit {
   readonly amount: number;
-  readonly unit: Comparison['unit'];
+  readonly unit: 'loss' | 'accuracy';
 }
 
 /** What a run must show before it may ship. */
@@ -42,7 +42,10 @@ export function readLimit(flag: string, value: string): Limit {
 export function checkGate(comparisons: readonly Comparison[], { minGain, maxForget }: GateLimits): GateCheck[] {
   const of = (demand: GateCheck['demand'], limit: Limit | undefined, role: Comparison['role']): GateCheck[] => {
     if (limit === undefined) return [];
-    const fitting = comparisons.filter((one) => one.role === role && one.unit === limit.unit);
+    // Bits per byte are a loss too, but no rise of perplexity by so many per cent.
+    const isPoints = ({ unit }: Comparison) => unit !== 'loss' && unit !== 'bits';
+    const isFitting = (one: Comparison) => (limit.unit === 'loss' ? one.unit === 'loss' : isPoints(one));
+    const fitting = comparisons.filter((one) => one.role === role && isFitting(one));
     // The skills together find less than each of them; each alone is too small to be a verdict.
     const pooled = fitting.filter(({ task }) => task === 'all skills');
     const judged = pooled.length > 0 ? pooled : fitting;
@@ -56,9 +59,9 @@ function check(demand: GateCheck['demand'], amount: number, comparison: Comparis
   const { low } = comparison.gain;
   const isGain = demand === 'min-gain';
   // At least so much better; or at most so much worse, which is how much perplexity rises.
-  const decisive = comparison.unit === 'accuracy' ? 100 * low : 100 * (1 - Math.exp(-low));
+  const decisive = comparison.unit === 'loss' ? 100 * (1 - Math.exp(-low)) : 100 * low;
   const passed = isGain ? decisive >= amount : -decisive <= amount;
-  const unit = comparison.unit === 'accuracy' ? 'points' : '%';
+  const unit = comparison.unit === 'loss' ? '%' : 'points';
   const shown = isGain
     ? `at least ${decisive.toFixed(1)} ${unit} better is sure, ${amount} are asked`
     : `at most ${Math.max(0, -decisive).toFixed(1)} ${unit} worse is sure, ${amount} are allowed`;

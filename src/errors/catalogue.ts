@@ -482,10 +482,16 @@ export const CATALOGUE = {
     fix: 'leave --device out to use the CPU; tunesmith doctor tells what works here.',
   },
   // evaluation
+  EVAL_JUDGE: {
+    exit: 2,
+    rule: 'A judge is a model here, or an OpenAI-compatible endpoint that answers and that one agreed to send to.',
+    fix: 'tunesmith eval --help shows both.',
+  },
+  EVAL_SCORER: { exit: 2, rule: 'A scorer is a .ts or .js file whose default export is a function.' },
   EVAL_TASK: {
     exit: 2,
-    rule: 'A task is rows of {context, choices, gold}, or of {prompt, references, metric?} with one metric that fits the references.',
-    fix: 'tunesmith eval --help shows both.',
+    rule: 'A task is rows of {context, choices, gold}, of {prompt, references, metric?} with one metric that fits the references, or of a benchmark.',
+    fix: 'tunesmith eval --help shows them.',
   },
   // export
   EXPORT_DIVERGED: {

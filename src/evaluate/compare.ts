@@ -1,5 +1,6 @@
 import { mean, sum } from '../math/stats.ts';
 import { POOLED } from './advice.ts';
+import { unitOfMetric } from './scorers/index.ts';
 import {
   bootstrapRatio,
   detectableDifference,
@@ -11,10 +12,13 @@ import {
   verdictOf,
 } from './statistics.ts';
 import type { ItemResult } from './subject.ts';
-import type { Task } from './tasks.ts';
+import type { Marking, Task } from './tasks.ts';
 
-/** What a figure counts: the share of right answers, the mean of marks from 0 to 1, or nats per token of the base's tokens. */
-export type Unit = 'accuracy' | 'score' | 'loss';
+/**
+ * What a figure counts: the share of right answers, the mean of marks from 0 to 1, the share of answers that a judge preferred to the other model's,
+ * nats per token of the base's tokens, or bits per byte.
+ */
+export type Unit = 'accuracy' | 'score' | 'preference' | 'loss' | 'bits';
 
 /** What the two models did on a task. */
 export interface Comparison {
@@ -36,24 +40,41 @@ export interface Comparison {
 
 /** A task with what both models made of it. */
 export interface Answered {
-  readonly task: Pick<Task, 'kind' | 'name'>;
+  readonly task: Pick<Task, 'kind' | 'name'> & { readonly marking?: Marking; readonly by?: string };
   readonly role: Comparison['role'];
   readonly tuned: readonly ItemResult[];
   readonly base: readonly ItemResult[];
 }
 
-/** Whether the results of a task are losses, of which less is better. */
-export function isLoss({ kind }: Pick<Task, 'kind'>): boolean {
-  return kind === 'text' || kind === 'rows';
+/** What a task's results count. */
+export function unitOf(task: Pick<Task, 'kind'> & { readonly marking?: Marking; readonly by?: string }): Unit {
+  switch (task.kind) {
+    case 'text':
+    case 'rows':
+      return 'loss';
+    case 'bytes':
+      return 'bits';
+    case 'cloze':
+      return 'accuracy';
+    case 'choice':
+      return task.by === 'mass' ? 'score' : 'accuracy';
+    case 'answer':
+      if (task.marking?.kind === 'judge') return 'preference';
+      if (task.marking?.kind === 'function') return 'score';
+      return task.marking?.kind === 'metric' ? unitOfMetric(task.marking.metric) : 'accuracy';
+    default:
+      return task.kind satisfies never;
+  }
 }
 
-/** What a task's results count. */
-export function unitOf(task: Pick<Task, 'kind'>): Unit {
-  return isLoss(task) ? 'loss' : 'accuracy';
+/** Whether less is better. */
+export function isLoss(unit: Unit): boolean {
+  return unit === 'loss' || unit === 'bits';
 }
 
 /** The mean of a task's results, weighed: an accuracy, or nats per token. */
-export function scoreOf(results: readonly ItemResult[]): number {
+export function scoreOf(all: readonly ItemResult[]): number {
+  const results = all.filter(({ fault }) => fault === undefined);
   return sum(results.map(({ value }) => value)) / sum(results.map(({ weight }) => weight));
 }
 
@@ -76,9 +97,10 @@ export function pooledSkills(answered: readonly Answered[]): Answered | undefine
   return { task: { kind: 'choice', name: POOLED }, role: 'general', tuned, base };
 }
 
-function compareTask({ task, role, tuned, base }: Answered): Omit<Comparison, 'correctedP' | 'verdict'> {
-  if (tuned.length !== base.length) throw new Error(`internal: unequal numbers of answers to ${task.name}`);
-  const loss = isLoss(task);
+function compareTask({ task, role, ...answers }: Answered): Omit<Comparison, 'correctedP' | 'verdict'> {
+  const { tuned, base } = markedOnly(answers, task.name);
+  const unit = unitOf(task);
+  const loss = isLoss(unit);
   const differences = tuned.map(({ value }, i) => (loss ? base[i]!.value - value : value - base[i]!.value));
   // Models with other tokenizers cut the same text into other numbers of tokens.
   const weights = base.map(({ weight }) => weight);
@@ -87,13 +109,20 @@ function compareTask({ task, role, tuned, base }: Answered): Omit<Comparison, 'c
   return {
     task: task.name,
     role,
-    unit: unitOf(task),
+    unit,
     items: tuned.length,
     tuned: sum(tuned.map(({ value }) => value)) / sum(weights),
     base: scoreOf(base),
     gain: bootstrapRatio(differences, weights),
-    p: loss ? signFlipTest(differences) : mcnemarExact(gained, lost),
+    p: unit === 'accuracy' ? mcnemarExact(gained, lost) : signFlipTest(differences),
   };
+}
+
+/** The items that both models' answers have a mark for. */
+function markedOnly({ tuned, base }: Pick<Answered, 'tuned' | 'base'>, name: string) {
+  if (tuned.length !== base.length) throw new Error(`internal: unequal numbers of answers to ${name}`);
+  const isMarked = (_: ItemResult, i: number) => tuned[i]!.fault === undefined && base[i]!.fault === undefined;
+  return { tuned: tuned.filter(isMarked), base: base.filter(isMarked) };
 }
 
 /** The smallest difference that a task of so many items finds, as a share, where `tests` are corrected for; none is known for losses beforehand. */

@@ -1,6 +1,7 @@
 import { buildMicroBatch, planMicroBatches } from '../data/index.ts';
 import { type Example, IGNORE } from '../text/index.ts';
-import { forwardLogits, type Network } from '../train/network.ts';
+import type { Network } from '../train/network.ts';
+import { logSum, readLogits } from './cloze.ts';
 
 /** Positions at which distributions are compared: each is a whole vocabulary of logits. */
 const POSITIONS = 256;
@@ -44,17 +45,6 @@ function promptOf({ ids, labels }: Pick<Example, 'ids' | 'labels'>, most: number
   return { ids: part, labels: own };
 }
 
-async function readLogits(net: Network, batch: Parameters<typeof forwardLogits>[1]): Promise<Float32Array[]> {
-  const handles = forwardLogits(net, batch);
-  const width = net.config.vocabSize;
-  const parts = await Promise.all(handles.map((handle) => net.engine.read(handle)));
-  net.engine.release(...handles);
-  return parts.flatMap(({ data }) => {
-    const all = data as Float32Array;
-    return Array.from({ length: all.length / width }, (_, i) => all.subarray(i * width, (i + 1) * width));
-  });
-}
-
 /** KL(p || q) of two distributions that are given as logits, in nats. */
 export function divergence(p: Float32Array, q: Float32Array): number {
   const [a, b] = [logSum(p), logSum(q)];
@@ -64,12 +54,4 @@ export function divergence(p: Float32Array, q: Float32Array): number {
     total += Math.exp(log) * (log - (q[i]! - b));
   }
   return Math.max(0, total);
-}
-
-function logSum(logits: Float32Array): number {
-  let most = -Infinity;
-  for (const x of logits) if (x > most) most = x;
-  let total = 0;
-  for (const x of logits) total += Math.exp(x - most);
-  return most + Math.log(total);
 }

@@ -12,12 +12,13 @@ import {
   chanceOf,
   compareAnswers,
   detectable,
-  isLoss,
   pooledSkills,
   scoreOf,
   unitOf,
 } from './compare.ts';
 import { promptDivergence } from './divergence.ts';
+import { type Judge, judgeAnswers } from './judge.ts';
+import { type LabelFigures, labelFigures } from './label-figures.ts';
 import type { OpenedText } from './open.ts';
 import { openSubject, type Subject } from './subject.ts';
 import type { Task } from './tasks.ts';
@@ -36,6 +37,8 @@ export interface EvaluationRequest {
   readonly heldOut: boolean;
   /** Where answers are kept. */
   readonly folder: string;
+  /** Compares the answers of the two models to the tasks that want it. */
+  readonly judge?: Judge | undefined;
 }
 
 /** A task and what it can show, stated before it is answered. */
@@ -55,7 +58,7 @@ export type EvaluationEvent =
   | { readonly type: 'note'; readonly message: string }
   | {
       readonly type: 'progress';
-      readonly model: 'base' | 'tuned';
+      readonly model: 'base' | 'tuned' | 'judge';
       readonly task: string;
       readonly done: number;
       readonly total: number;
@@ -70,6 +73,13 @@ export type EvaluationEvent =
       readonly value: number;
     }
   | ({ readonly type: 'comparison' } & Comparison)
+  /** How the labels of a task are told apart. */
+  | {
+      readonly type: 'labels';
+      readonly task: string;
+      readonly tuned: LabelFigures;
+      readonly base?: LabelFigures;
+    }
   /** Mean KL(base || tuned) of the next token on the prompts of the run's held-out rows, nats. */
   | { readonly type: 'divergence'; readonly kl: number; readonly positions: number }
   | {
@@ -115,7 +125,10 @@ export async function* evaluate(
     // Two models never lie in memory at once.
     await other?.close();
     const after = yield* answerAll(tuned, 'tuned', tasks, signal);
+    if (before !== undefined) yield* judged(request, tasks, { before, after }, signal);
     yield* samples(tasks, before, after);
+    yield* faults(tasks, before, after);
+    yield* labels(tasks, before, after);
     if (before === undefined) yield* scores(tasks, after);
     else yield* comparisons(tasks, before, after);
     if (other === undefined && before !== undefined && typeof rows === 'object' && rows.kind === 'rows') {
@@ -143,7 +156,7 @@ function planOf(tasks: readonly Placed[], compared: boolean): EvaluationEvent {
       role,
       items: task.items.length,
       ...(chance === undefined ? {} : { chance }),
-      ...(isLoss(task) || !compared ? {} : { detectable: detectable(task.items.length, tests) }),
+      ...(unitOf(task) !== 'accuracy' || !compared ? {} : { detectable: detectable(task.items.length, tests) }),
     };
   });
   if (skills.length < 2) return { type: 'plan', compared, tasks: planned };
@@ -163,30 +176,82 @@ async function* answerAll(
 ): AsyncGenerator<EvaluationEvent, Results[]> {
   const all: Results[] = [];
   for (const { task } of tasks) {
-    let done = 0;
-    let told = -1;
-    let isOver = false;
-    const answering = subject.answer(task, signal, (n) => {
-      done = n;
-    });
-    const over = answering.then(
-      () => {
-        isOver = true;
-      },
-      () => {
-        isOver = true;
-      },
-    );
-    while (!isOver) {
-      if (done !== told) yield { type: 'progress', model, task: task.name, done, total: task.items.length };
-      told = done;
-      await Promise.race([over, new Promise((resolve) => setTimeout(resolve, 250).unref())]);
-    }
-    all.push(await answering);
-    if (told < task.items.length)
-      yield { type: 'progress', model, task: task.name, done: task.items.length, total: task.items.length };
+    const told = { model, task: task.name, total: task.items.length };
+    all.push(yield* progressOf(told, (onItem) => subject.answer(task, signal, onItem)));
   }
   return all;
+}
+
+/** Tells how far a piece of work is until it is done. */
+async function* progressOf<T>(
+  of: Omit<EvaluationEvent & { readonly type: 'progress' }, 'type' | 'done'>,
+  work: (onItem: (done: number) => void) => Promise<T>,
+): AsyncGenerator<EvaluationEvent, T> {
+  let [done, told, isOver] = [0, -1, false];
+  const working = work((n) => {
+    done = n;
+  });
+  const end = () => {
+    isOver = true;
+  };
+  const over = working.then(end, end);
+  while (!isOver) {
+    if (done !== told) yield { type: 'progress', ...of, done };
+    told = done;
+    await Promise.race([over, new Promise((resolve) => setTimeout(resolve, 250).unref())]);
+  }
+  const result = await working;
+  if (told < of.total) yield { type: 'progress', ...of, done: of.total };
+  return result;
+}
+
+/** Puts the marks of a judge in the place of those that answers do not have yet. */
+async function* judged(
+  { judge, folder }: EvaluationRequest,
+  tasks: readonly Placed[],
+  { before, after }: { readonly before: Results[]; readonly after: Results[] },
+  signal: AbortSignal,
+): AsyncGenerator<EvaluationEvent> {
+  for (const [t, { task }] of tasks.entries()) {
+    if (task.kind !== 'answer' || task.marking.kind !== 'judge' || judge === undefined) continue;
+    const answers = { base: before[t]!, tuned: after[t]! };
+    const told = { model: 'judge', task: task.name, total: task.items.length } as const;
+    const marked = yield* progressOf(told, (onItem) => judgeAnswers(task, answers, { judge, folder }, signal, onItem));
+    [before[t], after[t]] = [marked.base, marked.tuned];
+  }
+}
+
+/** Says which answers have no mark, and why: they count for neither model. */
+function* faults(
+  tasks: readonly Placed[],
+  before: readonly Results[] | undefined,
+  after: readonly Results[],
+): Generator<EvaluationEvent> {
+  for (const [t, { task }] of tasks.entries()) {
+    const broken = after[t]!.flatMap(({ item, fault }, i) => {
+      const why = fault ?? before?.[t]?.[i]?.fault;
+      return why === undefined ? [] : [{ item, why }];
+    });
+    if (broken.length === 0) continue;
+    const [{ item, why }] = broken as [(typeof broken)[number]];
+    const share = `${broken.length} of ${task.items.length} items have no mark and count for neither model`;
+    const message = `${task.name}: ${share}; the first is item ${item + 1}: ${why.split('\n')[0]}`;
+    yield { type: 'note', message };
+  }
+}
+
+/** How evenly the labels of a task are told apart. */
+function* labels(
+  tasks: readonly Placed[],
+  before: readonly Results[] | undefined,
+  after: readonly Results[],
+): Generator<EvaluationEvent> {
+  for (const [t, { task }] of tasks.entries()) {
+    if (task.kind !== 'answer' || task.marking.kind !== 'metric' || task.marking.metric !== 'label') continue;
+    const tuned = labelFigures(task, after[t]!);
+    const base = before && labelFigures(task, before[t]!);
+    yield { type: 'labels', task: task.name, tuned, ...(base === undefined ? {} : { base }) };
+  }
 }
 
 function* samples(
@@ -196,7 +261,8 @@ function* samples(
 ): Generator<EvaluationEvent> {
   for (const [t, { task }] of tasks.entries()) {
     if (task.kind !== 'answer') continue;
-    for (const [i, { prompt }] of task.items.slice(0, SHOWN).entries()) {
+    for (const [i, item] of task.items.slice(0, SHOWN).entries()) {
+      const prompt = typeof item.prompt === 'string' ? item.prompt : (item.prompt.at(-1)?.content ?? '');
       const base = before?.[t]?.[i]?.text;
       const tuned = after[t]?.[i]?.text ?? '';
       yield { type: 'answers', task: task.name, prompt, ...(base === undefined ? {} : { base }), tuned };
@@ -222,7 +288,9 @@ function* comparisons(
   before: readonly Results[],
   after: readonly Results[],
 ): Generator<EvaluationEvent> {
-  const answered = tasks.map(({ task, role }, t): Answered => ({ task, role, tuned: after[t]!, base: before[t]! }));
+  const answered = tasks
+    .map(({ task, role }, t): Answered => ({ task, role, tuned: after[t]!, base: before[t]! }))
+    .filter(({ tuned, base }) => tuned.some(({ fault }, i) => fault === undefined && base[i]!.fault === undefined));
   const pooled = pooledSkills(answered);
   for (const comparison of compareAnswers([...answered, ...(pooled === undefined ? [] : [pooled])])) {
     yield { type: 'comparison', ...comparison };

@@ -24,9 +24,12 @@ const GROUP = 96;
  * to what follows, and after an empty context stands the token that begins or ends a text.
  */
 export function choiceIds(
-  { context, choices }: Pick<ChoiceItem, 'context' | 'choices'>,
+  { context, choices, contexts }: Pick<ChoiceItem, 'context' | 'choices' | 'contexts'>,
   tokenizer: Tokenizer,
 ): ChoiceIds[] {
+  if (contexts !== undefined) {
+    return choices.flatMap((choice, i) => choiceIds({ context: contexts[i] ?? context, choices: [choice] }, tokenizer));
+  }
   const { bosId, eosId, addsBos } = tokenizer;
   const first = bosId ?? eosId;
   const begin = (ids: number[]) => (addsBos && bosId !== undefined && ids[0] !== bosId ? [bosId, ...ids] : ids);

@@ -1,4 +1,4 @@
-import type { Comparison, Unit } from './compare.ts';
+import { type Comparison, isLoss, type Unit } from './compare.ts';
 
 /** A curve of a run: a loss by step. */
 export interface LossCurve {
@@ -46,7 +46,7 @@ export function reportHtml(report: Report): string {
 ${comparisons.length === 0 ? '' : `<section class="verdicts">${GROUPS.map(([verdict, head]) => verdictCard(head, verdict, comparisons)).join('')}</section>`}
 ${notes.map(paragraph).join('\n')}
 ${section(next.length > 0, 'What to do next', () => `<ul>${next.map((step) => `<li>${escaped(step)}</li>`).join('')}</ul>`)}
-${section(comparisons.length > 0, 'Each skill, with 95 % intervals', () => (['accuracy', 'score', 'loss'] as const).map((unit) => bars(comparisons, unit)).join(''))}
+${section(comparisons.length > 0, 'Each skill, with 95 % intervals', () => (['accuracy', 'score', 'preference', 'loss', 'bits'] as const).map((unit) => bars(comparisons, unit)).join(''))}
 ${section(
   curves.some(({ points }) => points.length > 1),
   'Loss by step, nats per token',
@@ -72,7 +72,7 @@ const ROW = 26;
 function bars(all: Report['comparisons'], unit: Comparison['unit']): string {
   const own = all.filter((one) => one.unit === unit);
   if (own.length === 0) return '';
-  const scale = unit === 'loss' ? 1 : 100;
+  const scale = isLoss(unit) ? 1 : 100;
   const most = Math.max(1e-9, ...own.flatMap(({ gain }) => [Math.abs(gain.low), Math.abs(gain.high)]));
   const middle = (WIDTH + LEFT) / 2;
   const x = (value: number) => middle + (value / most) * ((WIDTH - LEFT) / 2 - 12);
@@ -84,8 +84,8 @@ function bars(all: Report['comparisons'], unit: Comparison['unit']): string {
 <rect class="${verdict}" x="${n(from)}" y="${y - 8}" width="${n(to - from)}" height="16"/><line x1="${n(x(gain.low))}" x2="${n(x(gain.high))}" y1="${y}" y2="${y}"/></g>`;
   });
   const height = own.length * ROW + 24;
-  const label = { accuracy: 'points of accuracy', score: 'points of 100', loss: 'nats per token' }[unit];
-  const end = (scale * most).toFixed(unit === 'loss' ? 3 : 1);
+  const label = LABELS[unit];
+  const end = (scale * most).toFixed(isLoss(unit) ? 3 : 1);
   return `<svg viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="gains in ${label}">${rows.join('')}
 <line class="axis" x1="${n(x(0))}" x2="${n(x(0))}" y1="0" y2="${height - 20}"/><text x="${LEFT}" y="${height - 4}">worse by ${end}</text>
 <text x="${WIDTH - 4}" y="${height - 4}" text-anchor="end">better by ${end} ${label}</text></svg>`;
@@ -139,10 +139,20 @@ function figuresTable(comparisons: Report['comparisons']): string {
   return `<table><thead><tr>${heads.map((head) => `<th>${head}</th>`).join('')}</tr></thead><tbody>${rows.join('')}</tbody></table>`;
 }
 
+const LABELS = {
+  accuracy: 'points of accuracy',
+  score: 'points of 100',
+  preference: 'points of preference',
+  loss: 'nats per token',
+  bits: 'bits per byte',
+} as const satisfies Record<Unit, string>;
+
 const UNITS = {
   accuracy: 'share right',
   score: 'marks, 0 to 1',
+  preference: 'share preferred',
   loss: 'nats per token',
+  bits: 'bits per byte',
 } as const satisfies Record<Unit, string>;
 
 const n = (value: number) => (Number.isFinite(value) ? value.toFixed(1) : '0');

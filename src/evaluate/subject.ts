@@ -1,17 +1,21 @@
 import { join } from 'node:path';
 import { generate } from '../generate/index.ts';
 import { fileExists, makeFolder, openAppender, readText, sha256 } from '../io/index.ts';
+import { sum } from '../math/stats.ts';
 import { endOfTurn, renderText } from '../text/index.ts';
 import { exampleLosses } from '../train/evaluate-loss.ts';
 import type { Lent } from '../train/lend.ts';
 import { createNetwork, type Network } from '../train/network.ts';
 import { identityOf } from './answer.ts';
+import { scoreCloze } from './cloze.ts';
 import { scoreChoices } from './likelihood.ts';
+import { markAnswers } from './mark.ts';
 import { type OpenedText, type OpenedWeights, openTextOf, openWeights, restOf, tokenizerOf } from './open.ts';
+import type { ChoiceItem } from './probes/index.ts';
 import { promptIds } from './questions.ts';
-import { isRight } from './scorers.ts';
-import { type Task, taskHash } from './tasks.ts';
-import type { ModelRequest } from './types.ts';
+import { type AnswerItem, type AnswerTask, type Task, taskHash } from './tasks.ts';
+import type { ModelRequest, Prompt } from './types.ts';
+import { rollingWindows } from './windows.ts';
 
 /** What came of one item: 1 or 0 with a weight of 1, or a loss in nats with its tokens as weight. */
 export interface ItemResult {
@@ -22,6 +26,8 @@ export interface ItemResult {
   readonly scores?: readonly number[];
   /** Of an answer: what was generated. */
   readonly text?: string;
+  /** Why an answer has no mark: its scorer broke, or its judge could not be reached. */
+  readonly fault?: string;
 }
 
 /** A model that answers tasks; its answers are kept on the disk, item by item, so that none is computed twice. */
@@ -35,7 +41,7 @@ export interface Subject {
 }
 
 /** Changes with the way in which items are scored, so that no older answers are taken for new ones. */
-const SCORING = 1;
+const SCORING = 2;
 
 /**
  * Opens a model to be evaluated. Weights are loaded only when an answer is not there yet.
@@ -71,12 +77,13 @@ export async function openSubject(
   };
   const subject = (isBase: boolean): Subject => ({
     opened,
-    answer: (task, signal, onItem) => {
+    answer: async (task, signal, onItem) => {
       const { adapter: _, ...bare } = key;
       const name = sha256(JSON.stringify([SCORING, isBase ? bare : key, taskHash(task)]));
-      return kept(join(folder, `${name}.jsonl`), task, onItem, async function* (from) {
+      const found = await kept(join(folder, `${name}.jsonl`), task, onItem, async function* (from) {
         yield* results(await network(isBase), opened, from, signal);
       });
+      return task.kind === 'answer' ? markAnswers(task, found, signal) : found;
     },
     networks: async () => ({ tuned: await network(false), base: await network(true) }),
     close: async () => (weights === undefined ? undefined : (await weights).engine.close()),
@@ -147,9 +154,18 @@ async function* results(net: Network, opened: OpenedText, task: Task, signal: Ab
   switch (task.kind) {
     case 'choice':
       for await (const { item, scores } of scoreChoices(net, tokenizer, task.items, signal)) {
-        const isBest = scores.indexOf(Math.max(...scores)) === task.items[item]!.gold;
-        yield { item, value: isBest ? 1 : 0, weight: 1, scores };
+        yield { item, value: choiceValue(task.items[item]!, scores, task.by ?? 'sum'), weight: 1, scores };
       }
+      return;
+    case 'cloze': {
+      let item = 0;
+      for await (const { logp, isGreedy } of scoreCloze(net, tokenizer, task.items, signal)) {
+        yield { item: item++, value: isGreedy ? 1 : 0, weight: 1, scores: [logp] };
+      }
+      return;
+    }
+    case 'bytes':
+      yield* bitsOfBytes(net, opened, task, signal);
       return;
     case 'text':
     case 'rows': {
@@ -171,10 +187,44 @@ async function* results(net: Network, opened: OpenedText, task: Task, signal: Ab
   }
 }
 
+/** 1 or 0 as the likeliest choice is right, or the share of probability that true ones have. */
+function choiceValue(
+  { gold, choices, truths }: ChoiceItem,
+  scores: readonly number[],
+  by: 'sum' | 'characters' | 'mass',
+): number {
+  if (by === 'mass') {
+    const most = Math.max(...scores);
+    const shares = scores.map((score) => Math.exp(score - most));
+    return sum((truths ?? [gold]).map((i) => shares[i]!)) / sum(shares);
+  }
+  const length = (choice: string) => (by === 'sum' ? 1 : Math.max(1, [...choice.trimStart()].length));
+  const weighed = scores.map((score, i) => score / length(choices[i]!));
+  return weighed.indexOf(Math.max(...weighed)) === gold ? 1 : 0;
+}
+
+/** Tokens of a window, where the model could see more. */
+const WINDOW = 2048;
+
+async function* bitsOfBytes(
+  net: Network,
+  opened: OpenedText,
+  task: Task & { kind: 'bytes' },
+  signal: AbortSignal,
+): AsyncGenerator<ItemResult> {
+  const length = Math.min(WINDOW, opened.source.config.maxPositions) - 1;
+  for (const [item, { text, bytes }] of task.items.entries()) {
+    let nll = 0;
+    const windows = rollingWindows(text, tokenizerOf(opened), length);
+    for await (const loss of exampleLosses(net, windows, signal)) nll += loss.nll;
+    yield { item, value: nll / Math.LN2, weight: bytes };
+  }
+}
+
 async function* answers(
   net: Network,
   opened: OpenedText,
-  task: Task & { kind: 'answer' },
+  task: AnswerTask,
   signal: AbortSignal,
 ): AsyncGenerator<ItemResult> {
   const tokenizer = tokenizerOf(opened);
@@ -189,17 +239,22 @@ async function* answers(
     maxTokens: task.maxTokens,
     sampling: { temperature: 0, seed: 0 },
     stopIds,
-    stopStrings: [],
+    stopStrings: task.stop ?? [],
     signal,
   };
-  for (const [item, { prompt, references }] of task.items.entries()) {
+  for (const [item, { prompt }] of task.items.entries()) {
     signal.throwIfAborted();
-    const asked = isChat
-      ? ({ kind: 'messages', messages: [{ role: 'user', content: prompt }] } as const)
-      : ({ kind: 'text', text: prompt } as const);
-    for await (const event of generate(session, [promptIds(asked, opened)], how)) {
-      if (event.type !== 'result') continue;
-      yield { item, value: isRight(task.metric, event.text, references) ? 1 : 0, weight: 1, text: event.text };
+    for await (const event of generate(session, [promptIds(asked(prompt, isChat), opened)], how)) {
+      if (event.type === 'result') yield { item, value: 0, weight: 1, text: event.text };
     }
   }
+}
+
+/** A prompt as the model is asked it. What does not chat reads a conversation as lines. */
+function asked(prompt: AnswerItem['prompt'], isChat: boolean): Prompt {
+  if (typeof prompt !== 'string') {
+    if (isChat) return { kind: 'messages', messages: prompt };
+    return { kind: 'text', text: prompt.map(({ content }) => content).join('\n\n') };
+  }
+  return isChat ? { kind: 'messages', messages: [{ role: 'user', content: prompt }] } : { kind: 'text', text: prompt };
 }

@@ -1,34 +1,92 @@
-import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { z } from 'zod';
-import { TunesmithError } from '../errors/index.ts';
 import { readText, sha256 } from '../io/index.ts';
+import type { Message } from '../text/index.ts';
 import { type ChoiceItem, probeItems } from './probes/index.ts';
-import { METRICS, type Metric, referenceFault } from './scorers.ts';
+import type { Constraint } from './scorers/constraints.ts';
+import type { JsonSchema, Metric } from './scorers/index.ts';
 
 /** Something to be answered, and what a right answer holds. */
 export interface AnswerItem {
-  readonly prompt: string;
+  /** A conversation, or text that is asked as a user's turn where the model chats. */
+  readonly prompt: string | readonly Message[];
   readonly references: readonly string[];
+  /** What JSON must be like. */
+  readonly schema?: JsonSchema | undefined;
+  /** Of code: what is run after it, and passes if it ends without a fault. */
+  readonly tests?: string | undefined;
+  readonly language?: CodeLanguage | undefined;
+  /** What the answer must be like, as IFEval names it. */
+  readonly constraints?: readonly Constraint[] | undefined;
+  /** The row as the file has it, for a function of the user's. */
+  readonly row?: unknown;
 }
 
-/** What is measured: the likeliest of several choices, the loss on text, or answers that are generated. */
+/** What code that models write is run by. */
+export type CodeLanguage = 'javascript' | 'python';
+
+/** How a function of the user's sees an answer. */
+export interface AnswerToMark {
+  readonly prompt: AnswerItem['prompt'];
+  readonly answer: string;
+  readonly references: readonly string[];
+  readonly row: unknown;
+}
+
+/** What marks the answers to a task. */
+export type Marking =
+  | { readonly kind: 'metric'; readonly metric: Metric }
+  /** Whether all constraints of the row are met. */
+  | { readonly kind: 'constraints' }
+  /** The answer's code and the row's tests are run in a process that can reach nothing. */
+  | { readonly kind: 'code' }
+  /** Marks from 0 to 1, or whether it is right. */
+  | {
+      readonly kind: 'function';
+      readonly mark: (answer: AnswerToMark) => number | boolean | Promise<number | boolean>;
+    }
+  /** A model that is shown the base's answer and the tuned one's, in both orders. */
+  | { readonly kind: 'judge' };
+
+/** What is measured: the likeliest of several choices, words that go on, the loss on text, or answers that are generated. */
 export type Task =
-  | { readonly kind: 'choice'; readonly name: string; readonly items: readonly ChoiceItem[] }
+  | {
+      readonly kind: 'choice';
+      readonly name: string;
+      readonly items: readonly ChoiceItem[];
+      /** By the log-probability of a choice (default), by that per character, or by the share of probability that true choices have. */
+      readonly by?: 'sum' | 'characters' | 'mass';
+    }
+  /** Whether each token of what follows is the likeliest one. */
+  | {
+      readonly kind: 'cloze';
+      readonly name: string;
+      readonly items: readonly { readonly context: string; readonly target: string }[];
+    }
   | { readonly kind: 'text'; readonly name: string; readonly items: readonly string[] }
+  /** Text by its bytes, so that models with other tokenizers compare; `bytes` are those of the text as it was found. */
+  | {
+      readonly kind: 'bytes';
+      readonly name: string;
+      readonly items: readonly { readonly text: string; readonly bytes: number }[];
+    }
   /** Rows of a run as token ids, -100 where a label is without loss. */
   | {
       readonly kind: 'rows';
       readonly name: string;
       readonly items: readonly { readonly ids: readonly number[]; readonly labels: readonly number[] }[];
     }
-  | {
-      readonly kind: 'answer';
-      readonly name: string;
-      readonly metric: Metric;
-      readonly maxTokens: number;
-      readonly items: readonly AnswerItem[];
-    };
+  | AnswerTask;
+
+/** Questions that are answered greedily. */
+export interface AnswerTask {
+  readonly kind: 'answer';
+  readonly name: string;
+  readonly marking: Marking;
+  readonly maxTokens: number;
+  /** Strings that end an answer. */
+  readonly stop?: readonly string[] | undefined;
+  readonly items: readonly AnswerItem[];
+}
 
 /** The general text lies as deep beneath src as beneath dist. */
 const GENERAL_TEXT = fileURLToPath(new URL('../../examples/general.txt', import.meta.url));
@@ -51,119 +109,14 @@ export function generalText(): string[] {
 export function limited(task: Task, limit: number): Task {
   const n = task.items.length;
   if (n <= limit) return task;
-  const pick = <T>(items: readonly T[]) => Array.from({ length: limit }, (_, i) => items[Math.floor((i * n) / limit)]!);
-  switch (task.kind) {
-    case 'choice':
-      return { ...task, items: pick(task.items) };
-    case 'text':
-      return { ...task, items: pick(task.items) };
-    case 'rows':
-      return { ...task, items: pick(task.items) };
-    case 'answer':
-      return { ...task, items: pick(task.items) };
-    default:
-      return task satisfies never;
-  }
+  const items = Array.from({ length: limit }, (_, i) => task.items[Math.floor((i * n) / limit)]!);
+  // Each kind of task has items of its own type, which picking does not change.
+  return { ...task, items } as Task;
 }
 
-/** Equal for tasks that ask the same. */
+/** Equal for tasks that ask the same; how answers are marked is no part of it. */
 export function taskHash({ name: _, ...task }: Task): string {
-  return sha256(JSON.stringify(task));
-}
-
-const ChoiceRow = z.strictObject({
-  context: z.string(),
-  choices: z.array(z.string().min(1)).min(2),
-  gold: z.int().min(0),
-});
-const AnswerRow = z.strictObject({
-  prompt: z.string().min(1),
-  references: z.union([z.string(), z.array(z.string()).min(1)]),
-  metric: z.enum(METRICS as [Metric, ...Metric[]]).optional(),
-});
-
-/** Longest answer that is generated, in tokens. */
-const MAX_TOKENS = 64;
-
-/**
- * Reads a task: a JSONL file (or a JSON array) of `{context, choices, gold}`, or of `{prompt, references, metric?}` with one metric for the whole file
- * (default `exact`).
- *
- * @throws EVAL_TASK with the line of each fault, FILE_NOT_FOUND
- */
-export function loadTask(file: string): Task {
-  const rows = readRows(file);
-  if (rows.length === 0) throw fault(file, undefined, 'holds no items.');
-  const name = basename(file).replace(/\.jsonl?$/i, '');
-  const isChoice = rows.some(({ value }) => typeof value === 'object' && value !== null && 'choices' in value);
-  return isChoice ? choiceTask(file, name, rows) : answerTask(file, name, rows);
-}
-
-interface NumberedRow {
-  readonly line: number;
-  readonly value: unknown;
-}
-
-function readRows(file: string): NumberedRow[] {
-  const text = readText(file);
-  const parse = (part: string, line: number): unknown => {
-    try {
-      return JSON.parse(part);
-    } catch {
-      throw fault(file, line, 'is not JSON.');
-    }
-  };
-  if (text.trimStart().startsWith('[')) {
-    const all = parse(text, 1);
-    return Array.isArray(all) ? all.map((value: unknown, i) => ({ line: i + 1, value })) : [];
-  }
-  return text
-    .split(/\r?\n/)
-    .flatMap((part, i) => (part.trim() === '' ? [] : { line: i + 1, value: parse(part, i + 1) }));
-}
-
-function choiceTask(file: string, name: string, rows: readonly NumberedRow[]): Task {
-  const items = checked(file, rows, (row) => {
-    const item = parsed(ChoiceRow, row.value);
-    if (typeof item === 'string') return item;
-    if (item.gold >= item.choices.length) return `has gold ${item.gold}, and ${item.choices.length} choices from 0 on.`;
-    return new Set(item.choices).size < item.choices.length ? 'has the same choice twice.' : item;
-  });
-  return { kind: 'choice', name, items };
-}
-
-function answerTask(file: string, name: string, rows: readonly NumberedRow[]): Task {
-  const first = parsed(AnswerRow, rows[0]!.value);
-  const metric: Metric = typeof first === 'string' ? 'exact' : (first.metric ?? 'exact');
-  const items = checked(file, rows, (row) => {
-    const item = parsed(AnswerRow, row.value);
-    if (typeof item === 'string') return item;
-    if ((item.metric ?? metric) !== metric) return `has the metric ${item.metric}, and the first row ${metric}.`;
-    const references = typeof item.references === 'string' ? [item.references] : item.references;
-    const wrong = references.map((one) => referenceFault(metric, one)).find((one) => one !== undefined);
-    return wrong === undefined
-      ? { prompt: item.prompt, references }
-      : `has a reference that ${wrong}, which the metric ${metric} needs otherwise.`;
-  });
-  return { kind: 'answer', name, metric, maxTokens: MAX_TOKENS, items };
-}
-
-/** The value, or what is wrong with it. */
-function parsed<T>(schema: z.ZodType<T>, value: unknown): T | string {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  return result.error.issues.map(({ path, message }) => `${path.join('.') || 'the row'}: ${message}`).join('; ');
-}
-
-/** All rows, or all that is wrong with them. */
-function checked<T>(file: string, rows: readonly NumberedRow[], read: (row: NumberedRow) => T | string): T[] {
-  const results = rows.map((row) => [row.line, read(row)] as const);
-  const faults = results.flatMap(([line, one]) => (typeof one === 'string' ? fault(file, line, one) : []));
-  if (faults.length === 1) throw faults[0]!;
-  if (faults.length > 1) throw new AggregateError(faults.slice(0, 20));
-  return results.flatMap(([, one]) => (typeof one === 'string' ? [] : [one]));
-}
-
-function fault(file: string, line: number | undefined, message: string): TunesmithError {
-  return new TunesmithError('EVAL_TASK', { file, line, message });
+  if (task.kind !== 'answer') return sha256(JSON.stringify(task));
+  const { kind, maxTokens, stop, items } = task;
+  return sha256(JSON.stringify([kind, maxTokens, stop, items.map(({ prompt }) => prompt)]));
 }

@@ -23,9 +23,16 @@ export function outcomeText(events: readonly EvaluationEvent[]): string {
 export function noteTexts(events: readonly EvaluationEvent[]): string[] {
   return events.flatMap((event) => {
     if (event.type === 'note') return [event.message];
+    if (event.type === 'labels') return [labelsText(event)];
     if (event.type !== 'divergence') return [];
     return [`On the task's prompts the next token changed by ${event.kl.toFixed(3)} nats (KL from the base).`];
   });
+}
+
+function labelsText({ task, tuned, base }: EvaluationEvent & { readonly type: 'labels' }): string {
+  const from = (key: 'macroF1' | 'unnamed', digits: number) =>
+    `${base === undefined ? '' : `${base[key].toFixed(digits)} -> `}${tuned[key].toFixed(digits)}`;
+  return `${task}: macro-F1 of the labels ${from('macroF1', 3)}; answers that name none: ${from('unnamed', 0)}`;
 }
 
 /** A score in words: `grammar: 93.5 % right`. */
@@ -35,8 +42,12 @@ export function scoreText({ task, unit, value }: EvaluationEvent & { readonly ty
       return `${task}: ${(100 * value).toFixed(1)} % right`;
     case 'score':
       return `${task}: ${(100 * value).toFixed(1)} of 100`;
+    case 'preference':
+      return `${task}: preferred in ${(100 * value).toFixed(1)} %`;
     case 'loss':
       return `${task}: ${value.toFixed(4)} nats per token`;
+    case 'bits':
+      return `${task}: ${value.toFixed(4)} bits per byte`;
     default:
       return unit satisfies never;
   }
@@ -51,8 +62,12 @@ export function comparisonText({ task, unit, tuned, base, gain }: Comparison): s
       return `${task}: ${percent(base)} % -> ${percent(tuned)} % right, ${size} points ${worse ? 'worse' : 'better'} (${range})`;
     case 'score':
       return `${task}: ${percent(base)} -> ${percent(tuned)} of 100, ${size} points ${worse ? 'worse' : 'better'} (${range})`;
+    case 'preference':
+      return `${task}: preferred in ${percent(tuned)} %, the other in ${percent(base)} %, ${size} points ${worse ? 'worse' : 'better'} (${range})`;
     case 'loss':
       return `${task}: ${size} % ${worse ? 'harder' : 'easier'} (${range}; perplexity)`;
+    case 'bits':
+      return `${task}: ${base.toFixed(4)} -> ${tuned.toFixed(4)} bits per byte, ${gain.estimate < 0 ? 'harder' : 'easier'} by ${Math.abs(gain.estimate).toFixed(4)} (${gain.low.toFixed(4)} to ${gain.high.toFixed(4)})`;
     default:
       return unit satisfies never;
   }

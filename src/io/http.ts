@@ -24,6 +24,8 @@ export interface Refusal {
 /** How a request is made. Times are in milliseconds. */
 export interface RequestOptions {
   readonly headers?: Readonly<Record<string, string>>;
+  /** Makes it a POST. */
+  readonly body?: string;
   /** A host that sends no answer in this time is given up (default 5,000). */
   readonly reachWithin?: number;
   readonly signal?: AbortSignal | undefined;
@@ -106,7 +108,8 @@ async function answer(url: string, options: RequestOptions): Promise<Response> {
   const signal = options.signal === undefined ? late.signal : AbortSignal.any([late.signal, options.signal]);
   try {
     // Where it is sent on to another host, as from the hub to its storage, fetch leaves the token behind.
-    return await fetch(url, { headers: { ...options.headers }, signal });
+    const sent = options.body === undefined ? {} : { method: 'POST', body: options.body };
+    return await fetch(url, { headers: { ...options.headers }, signal, ...sent });
   } catch (cause) {
     if (options.signal?.aborted) throw cause;
     const why = late.signal.aborted

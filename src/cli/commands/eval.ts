@@ -4,6 +4,10 @@ import { defineCommand } from '../command.ts';
 import { evaluationOptions, evaluationRequest, runEvaluation } from '../evaluation.ts';
 import { modelName } from '../models.ts';
 
+/** The benchmarks by name: the table itself is loaded only when a task is read. */
+const FORMATS =
+  'lambada, hellaswag, arc, piqa, blimp, winogrande, boolq, mmlu, truthfulqa-mc1, truthfulqa-mc2, ifeval, gsm8k, wikitext';
+
 /** `tunesmith eval`. */
 export const evalCommand = defineCommand({
   name: 'eval',
@@ -16,12 +20,19 @@ export const evalCommand = defineCommand({
   examples: [
     'eval @last',
     'eval @last --task questions.jsonl --limit 200',
+    'eval @last --task hellaswag:validation.jsonl --task style.jsonl --scorer ./score.ts',
+    'eval @last --task support.jsonl --judge http://localhost:8080/v1 --judge-model qwen3',
     'eval @last --html report.html',
     'eval my-run --against smollm2-135m-instruct --json',
   ],
   notes: `A run is compared with what it started from: both answer the same items, its held-out rows first. A task file has one item on each line, of one kind:
   {"context": "The sky is", "choices": [" blue", " green"], "gold": 0}            the likelier choice counts, by its summed log-probability
-  {"prompt": "2 + 2?", "references": ["4"], "metric": "numeric"}                   answered greedily; exact, contains, regex or numeric (default exact)
+  {"prompt": "2 + 2?", "references": ["4"], "metric": "numeric"}                   answered greedily; "messages" may stand for "prompt"
+Metrics: exact (default), contains, regex, numeric, label (with macro-F1), f1, rouge-l, bleu, chrf (the best of several references counts), json ("schema":
+a JSON Schema), slots (F1 of the values of a JSON reference), code ("tests" run after the answer's code, "language": "javascript" or "python", in a process
+without network, environment or files), judge (--judge compares base and tuned, in both orders). --scorer ./score.ts marks them itself:
+  export default ({ prompt, answer, references, row }) => answer.length < 200;    // or a number from 0 to 1
+Benchmarks are recognised by their columns, or named: ${FORMATS}.
 
 Differences have 95 % bootstrap intervals; whether they are called so is decided by McNemar's exact test (accuracies) or by sign flips (losses), corrected for
 the number of tasks. Answers are kept under TUNESMITH_HOME: an evaluation that was interrupted goes on, and a base is asked once.

@@ -6,6 +6,10 @@ export interface ChoiceItem {
   readonly choices: readonly string[];
   /** Index of the right one. */
   readonly gold: number;
+  /** Of each choice the context, where they differ. */
+  readonly contexts?: readonly string[];
+  /** Indices of the right ones, where there are several. */
+  readonly truths?: readonly number[];
 }
 
 /** Puts the right answer at a place that follows from the item's number, so that no place is favoured. */

@@ -81,6 +81,7 @@ function plainLines(terminal: Terminal, label: string): Progress {
 const WORDS: Readonly<Record<Activity['kind'], string>> = {
   measure: 'measuring the cost',
   reference: 'scoring the answers before training',
+  rehearse: 'answering before training',
   baseline: 'reporting before training',
   evaluate: 'evaluating',
   answer: 'answering held-out prompts',

@@ -30,9 +30,10 @@ export async function startRequest(resolved: ResolvedConfig, places: Places, pul
       fix: `tunesmith train --from ${config.model} ...`,
     });
   }
-  if (base.run === undefined) return { kind: 'start', config, origins, base };
+  const cache = join(places.home, 'replay');
+  if (base.run === undefined) return { kind: 'start', config, origins, base, cache };
   // `@last` will be another run tomorrow, and weights of our own are not what the hub has.
-  return { kind: 'start', config: { ...config, model: base.path }, origins, base: { path: base.path } };
+  return { kind: 'start', config: { ...config, model: base.path }, origins, base: { path: base.path }, cache };
 }
 
 /**
@@ -49,7 +50,8 @@ export async function resumeRequest(name: string, places: Places, pull: Pull): P
       fix: `tunesmith train --from ${name} ... starts a new run from it`,
     });
   }
-  return { kind: 'resume', run: found.run, base: await locateBase(found.run, places, pull) };
+  const base = await locateBase(found.run, places, pull);
+  return { kind: 'resume', run: found.run, base, cache: join(places.home, 'replay') };
 }
 
 /** The last event of a finished run, which has nothing to go on with. */
@@ -77,8 +79,23 @@ export async function fromRequest(
   const { run } = resolveRun(name, places.runs);
   const model = await locateModel(name, places, pull);
   const resolved = resolveLayers([{ kind: 'run', name, value: takenOver(run, model) }, ...layers]);
-  return startRequest(resolved, places, pull);
+  return startRequest(withEarlierPrompts(resolved, run, name), places, pull);
 }
+
+/** The task of the run that another starts from is the one that shall not be forgotten. */
+function withEarlierPrompts({ config, origins }: ResolvedConfig, run: string, name: string): ResolvedConfig {
+  const { method } = config;
+  if (!('replay' in method) || method.replay !== 'self' || method.replayPrompts !== undefined)
+    return { config, origins };
+  const { train } = Earlier.parse(readJson(join(run, 'config.json'))).data;
+  const [replayPrompts] = typeof train === 'string' ? [train] : train;
+  return {
+    config: { ...config, method: { ...method, replayPrompts } },
+    origins: { ...origins, 'method.replayPrompts': `run ${name}` },
+  };
+}
+
+const Earlier = z.looseObject({ data: z.looseObject({ train: z.union([z.string(), z.array(z.string())]) }) });
 
 /** What is read of a run's config.json. */
 const Frozen = z.looseObject({ model: z.string(), origins: z.record(z.string(), z.string()).default({}) });

@@ -39,6 +39,8 @@ export interface RunContext {
   /** The model that a run makes, until it is written. */
   readonly newModel: NewModel | undefined;
   readonly isResumed: boolean;
+  /** The folder in which runs find what earlier ones from the same start have sampled. */
+  readonly cache: string | undefined;
   /** Gives a resumed run free; a new one is held from the moment at which its folder is there. */
   readonly release: (() => void) | undefined;
   /** Told of what takes long and yields no event. */

@@ -40,6 +40,7 @@ import { type Evaluated, type LoopEnd, type LoopHooks, trainLoop } from './loop.
 import type { AlignedSession } from './objective.ts';
 import { bitsPerByte, rowExamples, stepExamples, trainedExamples } from './pretrain/pretraining.ts';
 import { type Ema, openEma } from './retain/ema.ts';
+import { withGenerated } from './retain/self-replay.ts';
 import { beginHolding, type HeldSteps } from './retain/session.ts';
 import { holdRun } from './run-lock.ts';
 import { answerSamples, samplePrompts } from './samples.ts';
@@ -81,7 +82,8 @@ function resumable(error: unknown, run: string): unknown {
   });
 }
 
-async function* runFrom(run: RunContext, signal: AbortSignal): AsyncGenerator<TrainEvent> {
+async function* runFrom(prepared: RunContext, signal: AbortSignal): AsyncGenerator<TrainEvent> {
+  const run = await withGenerated(prepared, signal);
   makeFolder(join(run.path, 'checkpoints'));
   removePartials(run.path);
   removePartials(join(run.path, 'checkpoints'));

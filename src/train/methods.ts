@@ -22,13 +22,21 @@ const rehearsal = {
     .string()
     .min(1)
     .optional()
-    .describe('rows of what shall not be forgotten, mixed into every step: a file, a folder or a pattern'),
+    .describe(
+      'rows of what shall not be forgotten, mixed into every step: a file, a folder or a pattern; self: what the model says before it trains',
+    ),
   replayRatio: z
     .number()
     .gt(0)
     .lt(1)
     .optional()
     .describe('share of the rows of a step that are replayed (default: 0.1; pretrain: of its blocks, 0.05)'),
+  replayPrompts: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('replay self: rows of an earlier task, whose prompts are answered too (default: those of --from RUN)'),
+  replaySamples: z.int().min(2).optional().describe('replay self: rows that are sampled (default: 96)'),
   klWeight: z
     .number()
     .positive()
@@ -159,11 +167,17 @@ export const Method = z.discriminatedUnion('kind', [
 export type Method = z.infer<typeof Method>;
 
 /** Keys of methods that name a file. */
-const FILES = ['replay', 'fromScratch', 'rewardHead'] as const;
+const FILES = ['replay', 'replayPrompts', 'fromScratch', 'rewardHead'] as const;
+
+/** What stands in the place of a file where the model replays what it said itself. */
+export const SELF = 'self';
 
 /** The method as config.json keeps it: files from wherever the run goes on. */
 export function absolutePaths(method: Method): Method {
   const given: Readonly<Record<string, unknown>> = method;
-  const found = FILES.flatMap((key) => (typeof given[key] === 'string' ? [[key, resolve(given[key])] as const] : []));
+  const found = FILES.flatMap((key) => {
+    const name = given[key];
+    return typeof name === 'string' && name !== SELF ? [[key, resolve(name)] as const] : [];
+  });
   return { ...method, ...Object.fromEntries(found) };
 }

@@ -77,8 +77,10 @@ export type RunRequest =
       readonly config: RunConfig;
       readonly origins: Readonly<Record<string, string>>;
       readonly base: RunBase;
+      /** Where runs keep what others may use. */
+      readonly cache?: string | undefined;
     }
-  | { readonly kind: 'resume'; readonly run: string; readonly base: RunBase };
+  | { readonly kind: 'resume'; readonly run: string; readonly base: RunBase; readonly cache?: string | undefined };
 
 /** A run that is ready to go: data checked, model loaded, cost measured; nothing written yet. */
 export interface PreparedRun {
@@ -164,7 +166,16 @@ async function prepare(
     };
     const origins = request.kind === 'start' ? request.origins : {};
     const open = { path, source, newModel: inputs.made, engine, base, net, spec, dataset, text };
-    const context = { ...open, frozen, facts, origins, isResumed: old !== undefined, release, warnings };
+    const context = {
+      ...open,
+      frozen,
+      facts,
+      origins,
+      isResumed: old !== undefined,
+      cache: request.cache,
+      release,
+      warnings,
+    };
     const start: PreparedRun['start'] = (signal, onActivity = () => {}) =>
       executeRun({ ...context, onActivity }, signal);
     return { plan, path, config: frozen.config, start, lend: () => lend(context), close: () => engine.close() };

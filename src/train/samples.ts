@@ -2,7 +2,7 @@ import type { Row } from '../data/index.ts';
 import { generate } from '../generate/index.ts';
 import { endOfTurn, type Message, renderPrompt, renderRawPrompt } from '../text/index.ts';
 import type { RunContext } from './context.ts';
-import type { TextSetup } from './rows.ts';
+import { requireTokenizer, type TextSetup } from './rows.ts';
 
 /** A held-out prompt that is answered at each evaluation. */
 export interface SamplePrompt {
@@ -26,7 +26,8 @@ export function samplePrompts(rows: readonly Row[], setup: TextSetup): SamplePro
   return prompts;
 }
 
-function promptOf(row: Row, { tokenizer, template }: TextSetup): SamplePrompt | undefined {
+/** What a row asks; undefined where it asks nothing. */
+export function promptOf(row: Row, { tokenizer, template }: TextSetup): SamplePrompt | undefined {
   if (tokenizer === undefined) return undefined;
   if (row.kind === 'prompt') return { text: row.prompt, ids: renderRawPrompt(row.prompt, tokenizer) };
   if (row.kind !== 'messages' || template === undefined) return undefined;
@@ -37,22 +38,26 @@ function promptOf(row: Row, { tokenizer, template }: TextSetup): SamplePrompt | 
   return { text: asked.content, ids: renderPrompt(before, row.tools, { tokenizer, template }) };
 }
 
-/** Answers of the network as it stands, greedily. */
-export async function answerSamples(
-  { net, text: { tokenizer, template, format }, onActivity }: Pick<RunContext, 'net' | 'text' | 'onActivity'>,
-  prompts: readonly SamplePrompt[],
-  signal: AbortSignal,
-): Promise<{ prompt: string; text: string }[]> {
-  if (tokenizer === undefined || prompts.length === 0) return [];
+/** What generation needs of a network as it stands. @throws TOKENIZER_MISSING */
+export function generationOf({ net, text }: Pick<RunContext, 'net' | 'text'>) {
+  const tokenizer = requireTokenizer(text);
+  const { template, format } = text;
   const stopIds = new Set(net.config.eosIds);
   if (tokenizer.eosId !== undefined) stopIds.add(tokenizer.eosId);
   if (format === 'chat' && template !== undefined) stopIds.add(endOfTurn(template, tokenizer).id);
   const base = { config: net.config, isAtRest: net.isAtRest, outer: net.outer, layers: net.layers };
-  const session = {
-    engine: net.engine,
-    base,
-    adapter: net.adapter && { ...net.adapter, layers: net.layers, outer: net.outer },
-  };
+  const adapter = net.adapter && { ...net.adapter, layers: net.layers, outer: net.outer };
+  return { session: { engine: net.engine, base, adapter }, stopIds, tokenizer };
+}
+
+/** Answers of the network as it stands, greedily. */
+export async function answerSamples(
+  { net, text, onActivity }: Pick<RunContext, 'net' | 'text' | 'onActivity'>,
+  prompts: readonly SamplePrompt[],
+  signal: AbortSignal,
+): Promise<{ prompt: string; text: string }[]> {
+  if (text.tokenizer === undefined || prompts.length === 0) return [];
+  const { session, stopIds, tokenizer } = generationOf({ net, text });
   const answers = prompts.map(({ text }) => ({ prompt: text, text: '' }));
   const ids = prompts.map((prompt) => prompt.ids);
   const made = prompts.map(() => 0);

@@ -188,6 +188,8 @@ describe('each option changes something', () => {
     'eval',
     'replay',
     'replay-ratio',
+    'replay-prompts',
+    'replay-samples',
     'kl-weight',
     'from-scratch',
     'vocab',

@@ -179,3 +179,61 @@ function valuesOf(file: string): Float32Array {
   const tensor = readSafetensorsHeader(file).tensors.find(({ name }) => name === 'model.norm.weight');
   return readStored(tensor!);
 }
+
+describe('--replay self', () => {
+  const FLAGS = { replay: 'self', 'replay-samples': 6, 'replay-ratio': 0.4, steps: 6, 'save-every': 100 };
+  const samplesOf = (run: string) => readFileSync(path.join(run, 'replay.jsonl'), 'utf8');
+  const klOf = (lines: readonly Line[]) =>
+    lines.flatMap(({ type, metrics }) => {
+      const found =
+        type === 'step' ? (metrics as Readonly<Record<string, number>> | undefined)?.['kl/replay'] : undefined;
+      return found === undefined ? [] : [found];
+    });
+
+  test('holds the model to what it said before it trained', async () => {
+    const [without, some, more] = [
+      await train(toys, { steps: 6, 'save-every': 100 }),
+      await train(toys, { ...FLAGS, lr: 3e-2 }),
+      await train(toys, { ...FLAGS, lr: 3e-2, 'replay-ratio': 0.9 }),
+    ];
+    expect(some.losses).not.toEqual(without.losses);
+    expect(samplesOf(some.run).trim().split('\n').length).toBe(6);
+    expect(samplesOf(more.run)).toBe(samplesOf(some.run));
+    expect(Math.abs(klOf(some.lines)[0]!)).toBeLessThan(1e-5);
+    expect(klOf(more.lines).at(-1)!).toBeLessThan(klOf(some.lines).at(-1)!);
+  });
+
+  test('samples other text by another seed, and answers the prompts of an earlier task', async () => {
+    const [one, other, asked] = [
+      await train(toys, { ...FLAGS, steps: 1 }),
+      await train(toys, { ...FLAGS, steps: 1, seed: 1 }),
+      await train(toys, { ...FLAGS, steps: 1, 'replay-prompts': toys.chats }),
+    ];
+    expect(samplesOf(other.run)).not.toBe(samplesOf(one.run));
+    expect(samplesOf(asked.run)).not.toBe(samplesOf(one.run));
+  });
+
+  test('takes the prompts of the run that it starts from', async () => {
+    const { run } = await train(toys, { steps: 1 });
+    const name = 'from-earlier';
+    const flags = ['--replay', 'self', '--replay-samples', '4', '--steps', '1', '--name', name, '--out', toys.folder];
+    const { exit, stderr } = await cli(['train', '--from', run, '--data', toys.chats, ...flags]);
+    expect(exit, stderr).toBe(0);
+    const config = JSON.parse(readFileSync(path.join(toys.folder, name, 'config.json'), 'utf8'));
+    expect(config.method.replayPrompts).toBe(path.resolve(toys.chats));
+    expect(config.origins['method.replayPrompts']).toBe(`run ${run}`);
+  });
+
+  test.each(['lora', 'full'])('goes on to the same bits with %s weights', async (weights) => {
+    await expectSameBits(`rehearsed-${weights}`, { ...FLAGS, weights, steps: 12, 'save-every': 3 });
+  });
+
+  test.each([
+    ['prompts', { 'replay-prompts': toys.chats }, '--replay-prompts has no effect without --replay self'],
+    ['samples', { replay: general, 'replay-samples': 4 }, '--replay-samples has no effect without --replay self'],
+    ['prompts that are not there', { replay: 'self', 'replay-prompts': 'missing.jsonl' }, 'FILE_NOT_FOUND'],
+    ['prompts of rows that ask nothing', { replay: 'self', 'replay-prompts': general }, 'DATA_NO_QUESTION'],
+  ])('refuses %s', async (_, flags, error) => {
+    expect(await refused(flags as Flags)).toContain(error);
+  });
+});

@@ -1,6 +1,7 @@
 import { TunesmithError } from '../../errors/index.ts';
 import type { RunConfig } from '../config.ts';
 import type { Dataset } from '../dataset.ts';
+import { SELF } from '../methods.ts';
 import { hasHeld } from './session.ts';
 
 /**
@@ -12,6 +13,13 @@ export function requireRetainOptions({ method }: RunConfig): void {
   if (method.kind !== 'sft' && method.kind !== 'pretrain') return;
   if (method.replayRatio !== undefined && method.replay === undefined) {
     throw conflict('--replay-ratio has no effect without --replay.', 'give --replay FILE or leave --replay-ratio out');
+  }
+  for (const [flag, given] of [
+    ['--replay-prompts', method.replayPrompts],
+    ['--replay-samples', method.replaySamples],
+  ] as const) {
+    if (given === undefined || method.replay === SELF) continue;
+    throw conflict(`${flag} has no effect without --replay self.`, `give --replay self or leave ${flag} out`);
   }
   if (method.klWeight !== undefined && method.kind === 'pretrain' && method.fromScratch !== undefined) {
     throw conflict(

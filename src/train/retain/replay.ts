@@ -17,11 +17,12 @@ import type { ModelConfig } from '../../model/config.ts';
 import { specialTexts } from '../../text/index.ts';
 import type { DataConfig } from '../config.ts';
 import { type Dataset, findingText, requireVocabulary, rolesOf, systemPrompt } from '../dataset.ts';
-import type { Method, PretrainMethod, SftMethod } from '../methods.ts';
+import { type Method, type PretrainMethod, SELF, type SftMethod } from '../methods.ts';
 import { documentFiles } from '../pretrain/documents.ts';
 import { cutText } from '../pretrain/pieces.ts';
 import { requireTokenizer, rowRenderer, type TextSetup } from '../rows.ts';
 import { requireUnmeasured } from './measured.ts';
+import { expectedReplay, type SelfReplay, selfPrompts } from './self-replay.ts';
 
 /** What is replayed (Robins 1995, "Catastrophic forgetting, rehearsal and pseudorehearsal"; in pre-training Ibrahim et al. 2024, arXiv:2403.08763). */
 export interface Replay {
@@ -30,6 +31,8 @@ export interface Replay {
   readonly blocks: readonly (readonly number[])[];
   /** Share of a step's rows that are replayed. */
   readonly ratio: number;
+  /** What the model answers before it trains, in the place of rows from files: held to what the start predicts, not to labels. */
+  readonly self?: SelfReplay | undefined;
 }
 
 /** Share of a step that is replayed where nothing is said; of documents what Ibrahim et al. found enough for a weak shift. */
@@ -103,7 +106,7 @@ export interface OpenedReplay {
 export async function openReplay(options: ReplayOptions): Promise<OpenedReplay | undefined> {
   const { data, method, text, model, maxLength, measured } = options;
   const { replay: name } = method;
-  if (name === undefined) return undefined;
+  if (name === undefined || name === SELF) return undefined;
   const log = createFindingLog(data.allow);
   const loaded = await loadRows(documentFiles(name, log), {
     plainText: 'document',
@@ -148,7 +151,13 @@ export async function withReplay(
   if (method.kind !== 'sft' && method.kind !== 'pretrain') return dataset;
   const isFixed = method.kind === 'pretrain' || data.maxLength !== undefined;
   const roomy = Math.min(Math.max(dataset.maxLength, LENGTH), longest, model.maxPositions);
-  const opened = await openReplay({ ...options, method, maxLength: isFixed ? dataset.maxLength : roomy });
+  const maxLength = isFixed ? dataset.maxLength : roomy;
+  if (method.replay === SELF) {
+    const { self, files } = await selfPrompts({ ...options, method, maxLength });
+    const replay = expectedReplay(self, { ratio: replayRatio(method) }, method.kind, maxLength);
+    return { ...dataset, replay, files: [...dataset.files, ...files] };
+  }
+  const opened = await openReplay({ ...options, method, maxLength });
   if (opened === undefined) return dataset;
   const { replay, findings, files } = opened;
   const warnings = findings.map((group) => ({ code: group.code, message: findingText(group) }));

@@ -26,10 +26,12 @@ export async function beginHolding(
   state: OptimizerState,
   signal: AbortSignal,
 ): Promise<HeldSteps | undefined> {
-  const klWeight = klWeightOf(run);
-  if (klWeight === undefined) return undefined;
   const { net, dataset, frozen } = run;
-  const held = heldExamples(dataset);
+  const given = klWeightOf(run);
+  const isSelf = dataset.replay?.self !== undefined;
+  if (given === undefined && !isSelf) return undefined;
+  const klWeight = given ?? 0;
+  const held = heldExamples(dataset, { prompts: given !== undefined, replay: true });
   const tell = (done: number, total: number) => run.onActivity({ kind: 'reference', done, total, unit: 'rows' });
   const targets = await startTargets(run, held, tell, signal);
   const examplesOf = stepExamples(dataset, frozen.loop.order);
@@ -38,7 +40,7 @@ export async function beginHolding(
     const examples: HeldExample[] = [];
     for (const index of examplesOf(options.step, rows)) {
       const { example } = all[index]!;
-      const hold = await holdOf(index, held, targets, dataset.train.length);
+      const hold = await holdOf(index, { held, targets, ownRows: dataset.train.length, isSelf });
       examples.push(hold === undefined ? { example } : { example, hold });
     }
     return heldStep(net, state, examples, { ...options, microBatch: frozen.loop.microBatch, klWeight });
@@ -47,20 +49,36 @@ export async function beginHolding(
 
 async function holdOf(
   index: number,
-  held: ReadonlyMap<number, Held>,
-  targets: StartTargets,
-  ownRows: number,
+  {
+    held,
+    targets,
+    ownRows,
+    isSelf,
+  }: {
+    readonly held: ReadonlyMap<number, Held>;
+    readonly targets: StartTargets;
+    readonly ownRows: number;
+    readonly isSelf: boolean;
+  },
 ): Promise<HeldExample['hold']> {
   const positions = held.get(index)?.positions;
   if (positions === undefined) return undefined;
-  return { kind: index < ownRows ? 'prompts' : 'replay', positions, targets: await targets(index), asLoss: false };
+  const isReplay = index >= ownRows;
+  // What the model said itself has no labels: what its start predicts there stands in their place.
+  const asLoss = isReplay && isSelf;
+  return { kind: isReplay ? 'replay' : 'prompts', positions, targets: await targets(index), asLoss };
 }
 
 /** The examples that are held: prompts of the task, and all of what is replayed. */
-function heldExamples(dataset: Pick<Dataset, 'train' | 'replay'>): Map<number, Held> {
+function heldExamples(
+  dataset: Pick<Dataset, 'train' | 'replay'>,
+  which: { readonly prompts: boolean; readonly replay: boolean },
+): Map<number, Held> {
   const held = new Map<number, Held>();
   for (const [index, { example }] of trainedExamples(dataset).entries()) {
-    const positions = index < dataset.train.length ? promptPositions(example) : allPositions(example);
+    const isReplay = index >= dataset.train.length;
+    if (isReplay ? !which.replay : !which.prompts) continue;
+    const positions = isReplay ? allPositions(example) : promptPositions(example);
     if (positions.length > 0) held.set(index, { example, positions });
   }
   return held;

@@ -1,19 +1,10 @@
 import { type Graph, outputTypes, type TensorType } from '../graph/index.ts';
 import { fillDropout } from '../math/random.ts';
-import { type HostTensor, sizeOf } from '../tensor/tensor.ts';
+import type { HostTensor } from '../tensor/tensor.ts';
+import { createBuffers } from './buffers.ts';
 import type { DropoutSource, EngineStats, UploadSource } from './engine.ts';
 import type { HostReply, HostRequest } from './protocol.ts';
-import {
-  type Buffers,
-  createWidener,
-  type Held,
-  heldBytes,
-  isAtRest,
-  pickRows,
-  readWeights,
-  viewRows,
-  widenAll,
-} from './weights.ts';
+import { createWidener, type Held, heldBytes, isAtRest, pickRows, readWeights, viewRows, widenAll } from './weights.ts';
 
 /** A compiled graph of a driver. Results are written into `outputs`. */
 export interface Session {
@@ -39,7 +30,7 @@ export const SESSION_CAP = { count: 256, bytes: 256 * 2 ** 20 } as const;
 
 /** The side that computes: keeps handles and programs, serves requests strictly in order. */
 export function createHost(driver: Driver): { handle(request: HostRequest): Promise<HostReply | undefined> } {
-  const buffers = createBufferPool();
+  const buffers = createBuffers();
   const widen = createWidener(buffers);
   const handles = new Map<number, Held>();
   /** What shares the memory of another handle, which goes on with it. */
@@ -223,45 +214,4 @@ function drawDropout({ dropout, spans, shape }: DropoutSource, tensor: HostTenso
     fillDropout(data.subarray(from * width, (from + count) * width), dropout.share, { ...dropout, b: row });
   }
   return tensor;
-}
-
-/** Bytes of released buffers that are kept for reuse: fresh memory costs a page fault for every 4 KiB. */
-export const POOL_BYTES = 384 * 2 ** 20;
-
-function createBufferPool(): Buffers {
-  const free = new Map<number, ArrayBuffer[]>();
-  /** Buffers that were handed out; what came from elsewhere may share its memory with others and is never taken in. */
-  const live = new Set<ArrayBufferLike>();
-  let bytes = 0;
-  return {
-    take(type) {
-      const { dtype, shape } = type;
-      const n = sizeOf(shape);
-      if (dtype !== 'f32' && dtype !== 'u8') throw new Error(`internal: outputs are f32 or u8, not ${dtype}`);
-      const size = 4 * sizeClass(dtype === 'f32' ? n : Math.ceil(n / 4));
-      const reused = free.get(size)?.pop();
-      if (reused !== undefined) bytes -= size;
-      const buffer = reused ?? new ArrayBuffer(size);
-      live.add(buffer);
-      return { dtype, shape, data: dtype === 'f32' ? new Float32Array(buffer, 0, n) : new Uint8Array(buffer, 0, n) };
-    },
-    give(tensor) {
-      const buffer = tensor.data.buffer as ArrayBuffer;
-      if (!live.delete(buffer)) return;
-      if (bytes + buffer.byteLength > POOL_BYTES) {
-        free.clear();
-        bytes = 0;
-      }
-      const list = free.get(buffer.byteLength) ?? [];
-      list.push(buffer);
-      free.set(buffer.byteLength, list);
-      bytes += buffer.byteLength;
-    },
-  };
-}
-
-/** Sizes that buffers come in, at most an eighth above what is asked for: so that micro-batches of many shapes share them. */
-function sizeClass(n: number): number {
-  const unit = Math.max(64, 2 ** (Math.floor(Math.log2(Math.max(n, 1))) - 3));
-  return Math.ceil(n / unit) * unit;
 }

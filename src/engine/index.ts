@@ -1,5 +1,6 @@
+export { POOL_BYTES } from './buffers.ts';
 export type { Engine, EngineStats, Handle, Handles, Program, StoredSource, UploadSource } from './engine.ts';
-export { POOL_BYTES, SESSION_CAP } from './host.ts';
+export { SESSION_CAP } from './host.ts';
 export { type DynamicAxis, standIns } from './ort/axes.ts';
 export type { OrtOptions } from './ort/driver.ts';
 export { type FileToWrite, type ModelFileOptions, modelFiles } from './ort/model-file.ts';

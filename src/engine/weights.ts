@@ -2,6 +2,7 @@
 import { type AtRest, readAtRest, rowsAtRest, widenRows } from '../io/at-rest.ts';
 import { readStored } from '../io/read-stored.ts';
 import { type HostTensor, sizeOf } from '../tensor/tensor.ts';
+import type { Buffers } from './buffers.ts';
 import type { RestingSource, RowsSource, StoredSource, ViewSource } from './engine.ts';
 
 /** What a handle stands for. */
@@ -57,12 +58,6 @@ export function viewRows(held: Held, { from, shape }: ViewSource): Held {
 
 function newF32(shape: HostTensor['shape']): HostTensor {
   return { dtype: 'f32', shape, data: new Float32Array(sizeOf(shape)) };
-}
-
-/** Where buffers come from and go. */
-export interface Buffers {
-  take(type: Pick<HostTensor, 'dtype' | 'shape'>): HostTensor;
-  give(tensor: HostTensor): void;
 }
 
 /**

@@ -1,5 +1,6 @@
 /** Our side of `npm run bench -- classify`, in a process of its own so that its memory is its own. Arguments: GGUF WORKLOAD THREADS */
 import { readFileSync } from 'node:fs';
+import { TARGET_TOKENS } from '../src/data/index.ts';
 import { openOrt } from '../src/engine/index.ts';
 import { loraRequest, resolveAdapter } from '../src/model/adapter.ts';
 import { initialAdapter } from '../src/model/adapter-handles.ts';
@@ -34,7 +35,7 @@ const losses: number[] = [];
 const start = performance.now();
 for (const [i, rows] of steps.entries()) {
   const examples = rows.map((row) => exampleOf(train[row]!.ids, train[row]!.class));
-  const batches = microBatches(examples, { pack: true, targetTokens: 384 });
+  const batches = microBatches(examples, { pack: true, targetTokens: TARGET_TOKENS });
   const options = { optimizer, clip: 1, lr: rates[i]!, step: i + 1, describeRows: () => 'bench' };
   losses.push((await trainStep(net, state, batches, options)).loss);
 }

@@ -1,5 +1,6 @@
 /** Our side of `npm run bench -- train`, in a process of its own so that its memory is its own. Arguments: GGUF WORKLOAD THREADS */
 import { readFileSync } from 'node:fs';
+import { TARGET_TOKENS } from '../src/data/index.ts';
 import { openOrt } from '../src/engine/index.ts';
 import { loraRequest, resolveAdapter } from '../src/model/adapter.ts';
 import { initialAdapter } from '../src/model/adapter-handles.ts';
@@ -12,7 +13,7 @@ import { initialState, trainStep } from '../src/train/step.ts';
 import type { Side, Workload } from './train.ts';
 
 const [gguf, file, threads] = process.argv.slice(2) as [string, string, string];
-const { batches, targetTokens = 384 } = JSON.parse(readFileSync(file, 'utf8')) as Workload;
+const { batches, targetTokens = TARGET_TOKENS } = JSON.parse(readFileSync(file, 'utf8')) as Workload;
 const source = openModelSource(gguf);
 const engine = openOrt({ device: 'cpu', threads: Number(threads), optimize: 'on' });
 const base = uploadBase(engine, source.config, source.tensors);

@@ -7,6 +7,7 @@ import { classificationText } from './classification.ts';
 import type { Context } from './command.ts';
 import type { PreparedRun, RunRequest, TrainPlan } from './domain.ts';
 import { bytesText, countText, curve, durationText, lossText, table } from './format.ts';
+import { shrinkHeap } from './heap.ts';
 import { openActivityLine, openProgress, type Progress } from './progress.ts';
 import { rewardText } from './rewards.ts';
 import { domain } from './wiring.ts';
@@ -14,8 +15,13 @@ import { domain } from './wiring.ts';
 /** Prepares a run and shows how its cost is measured. */
 export async function prepare(request: RunRequest, { terminal }: Context): Promise<PreparedRun> {
   const line = openActivityLine(terminal);
+  const show = (activity: Activity) => {
+    // All is read now, and what is measured includes this process.
+    if (activity.kind === 'measure' && activity.done === 0) shrinkHeap();
+    line.show(activity);
+  };
   try {
-    return await domain.prepareRun(request, line.show);
+    return await domain.prepareRun(request, show);
   } finally {
     line.end();
   }

@@ -81,7 +81,8 @@ export interface MicroBatchPlan {
   readonly tokens: number;
 }
 
-const TARGET_TOKENS = 384;
+/** Tokens of an automatic micro-batch: with fewer the weights of large models stream from memory too often, more only cost memory. */
+export const TARGET_TOKENS = 512;
 
 /**
  * Groups the rows of a batch into micro-batches of similar length. A function of (lengths, options): ties keep the order of the batch.

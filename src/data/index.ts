@@ -12,6 +12,7 @@ export {
   type StepRows,
   stepRows,
   stepsPerEpoch,
+  TARGET_TOKENS,
   totalSteps,
 } from './batches.ts';
 export { cutDocument, packBlocks } from './blocks.ts';

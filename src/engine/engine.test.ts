@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { LAYER_CASES } from '../../test/conformance/layers.ts';
 import { inputsOf, real, toHost } from '../../test/conformance/values.ts';
 import { createBuilder, finishGraph, type Graph, segmentPrograms } from '../graph/index.ts';
+import { fillUniform } from '../math/random.ts';
 import { f32, i32 } from '../tensor/tensor.ts';
 import type { Engine, Handle } from './engine.ts';
 import { createHost, type Driver, SESSION_CAP } from './host.ts';
@@ -152,6 +153,13 @@ describe.each(ENGINES)('an engine: %s', (_name, open) => {
     const a = engine.upload(f32(mine, [n]));
     mine.fill(4);
     expect((await engine.read(a)).data[n - 1]).toBe(3);
+  });
+
+  it('draws numbers as the host of random numbers does', async () => {
+    const engine = await open();
+    const stream = { seed: 7, purpose: 'lora_A', a: 3 };
+    const drawn = engine.upload({ uniform: { ...stream, bound: 0.5 }, shape: [2, 3] });
+    expect(await numbers(engine, drawn)).toEqual([...fillUniform(new Float32Array(6), -0.5, 0.5, stream)]);
   });
 
   it('uploads a part of a larger array', async () => {

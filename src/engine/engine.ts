@@ -57,8 +57,21 @@ export interface DropoutSource {
   readonly shape: Shape;
 }
 
+/** Numbers that the engine draws itself, uniform within -bound and bound. */
+export interface UniformSource {
+  readonly uniform: Stream & { readonly bound: number };
+  readonly shape: Shape;
+}
+
 /** What can be uploaded. */
-export type UploadSource = HostTensor | StoredSource | RestingSource | RowsSource | ViewSource | DropoutSource;
+export type UploadSource =
+  | HostTensor
+  | StoredSource
+  | RestingSource
+  | RowsSource
+  | ViewSource
+  | DropoutSource
+  | UniformSource;
 
 /** Handles by input or output name. */
 export type Handles = Readonly<Record<string, Handle>>;

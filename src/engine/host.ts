@@ -1,5 +1,5 @@
 import { type Graph, outputTypes, type TensorType } from '../graph/index.ts';
-import { fillDropout } from '../math/random.ts';
+import { fillDropout, fillUniform } from '../math/random.ts';
 import type { HostTensor } from '../tensor/tensor.ts';
 import { createBuffers } from './buffers.ts';
 import type { DropoutSource, EngineStats, UploadSource } from './engine.ts';
@@ -120,7 +120,10 @@ export function createHost(driver: Driver): { handle(request: HostRequest): Prom
       views.add(view);
       return view;
     }
-    return drawDropout(source, zeros(buffers.take({ dtype: 'f32', shape: source.shape })));
+    const tensor = buffers.take({ dtype: 'f32', shape: source.shape });
+    if ('dropout' in source) return drawDropout(source, zeros(tensor));
+    fillUniform(tensor.data as Float32Array, -source.uniform.bound, source.uniform.bound, source.uniform);
+    return tensor;
   }
 
   function stats(): EngineStats {

@@ -34,6 +34,7 @@ export { type LockHolder, lockHolder, takeLock } from './lock.ts';
 export { readStored, readStoredRaw, readStoredRows } from './read-stored.ts';
 export type { Rounding } from './rounding.ts';
 export {
+  fetchedPieces,
   openSafetensorsFolder,
   readSafetensorsHeader,
   SAFETENSORS_DTYPES,
@@ -43,5 +44,6 @@ export {
   writeSafetensors,
 } from './safetensors.ts';
 export type { StoredTensor, StoredType } from './stored.ts';
-export type { TensorToWrite } from './tensor-to-write.ts';
+export type { TensorToFetch, TensorToWrite } from './tensor-to-write.ts';
 export { openTensorboard, type TensorboardOptions, type TensorboardWriter } from './tensorboard.ts';
+export { writeStreamed } from './write-streamed.ts';

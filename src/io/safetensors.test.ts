@@ -6,7 +6,14 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TunesmithError } from '../errors/index.ts';
 import { BLOCKS } from './blocks.ts';
 import { readStored, readStoredRaw, readStoredRows } from './read-stored.ts';
-import { openSafetensorsFolder, readSafetensorsHeader, SAFETENSORS_DTYPES, writeSafetensors } from './safetensors.ts';
+import {
+  fetchedPieces,
+  openSafetensorsFolder,
+  readSafetensorsHeader,
+  SAFETENSORS_DTYPES,
+  writeSafetensors,
+} from './safetensors.ts';
+import { writeStreamed } from './write-streamed.ts';
 
 let folder: string;
 beforeAll(() => {
@@ -176,6 +183,24 @@ describe('writeSafetensors', () => {
       }),
       { numRuns: 60 },
     );
+  });
+
+  it('writes the same bytes of tensors that are fetched one by one', async () => {
+    const tensors = [
+      { name: 'b', type: 'U8', shape: [3], data: Uint8Array.of(1, 2, 3) },
+      { name: 'a', type: 'F32', shape: [2], data: Float32Array.of(4, 5) },
+    ] as const;
+    const [path, streamed] = [join(folder, 'whole.safetensors'), join(folder, 'streamed.safetensors')];
+    writeSafetensors(path, tensors);
+    const order: string[] = [];
+    const fetch = (name: string, data: ArrayBufferView) => async () => {
+      order.push(name);
+      return data;
+    };
+    const fetched = tensors.map(({ data, ...rest }) => ({ ...rest, fetch: fetch(rest.name, data) }));
+    await writeStreamed(streamed, fetchedPieces(fetched));
+    expect(readFileSync(streamed).equals(readFileSync(path))).toBe(true);
+    expect(order).toEqual(['a', 'b']);
   });
 
   it('leaves the old file and no rubbish when the data fails', () => {

@@ -7,7 +7,7 @@ import { BLOCKS, storedBytes } from './blocks.ts';
 import { fileExists, readFully, readJson, requireFolder, withFile } from './files.ts';
 import { duplicateKey, isRecord, jsonDepth, quoted } from './json-checks.ts';
 import type { StoredTensor, StoredType } from './stored.ts';
-import { piecesOf, type TensorToWrite } from './tensor-to-write.ts';
+import { piecesOf, type TensorToFetch, type TensorToWrite } from './tensor-to-write.ts';
 
 /** The dtypes of safetensors that we read and write. */
 export const SAFETENSORS_DTYPES = ['F32', 'F16', 'BF16', 'F64', 'I64', 'I32', 'U8'] as const satisfies StoredType[];
@@ -92,6 +92,23 @@ export function* safetensorsPieces(
   tensors: readonly TensorToWrite<SafetensorsDtype>[],
   metadata: Readonly<Record<string, string>> = {},
 ): Generator<Uint8Array> {
+  const { header, sorted } = laidOut(tensors, metadata);
+  yield header;
+  for (const tensor of sorted) yield* piecesOf(tensor);
+}
+
+/** As {@link safetensorsPieces}, of tensors that are fetched one after the other when it is their turn. */
+export async function* fetchedPieces(tensors: readonly TensorToFetch<SafetensorsDtype>[]): AsyncGenerator<Uint8Array> {
+  const { header, sorted } = laidOut(tensors);
+  yield header;
+  for (const { fetch, ...tensor } of sorted) yield* piecesOf({ ...tensor, data: await fetch() });
+}
+
+/** The header of a file, and its tensors in the order of their data. */
+function laidOut<T extends Pick<TensorToWrite<SafetensorsDtype>, 'name' | 'type' | 'shape'>>(
+  tensors: readonly T[],
+  metadata: Readonly<Record<string, string>> = {},
+): { readonly header: Uint8Array; readonly sorted: readonly T[] } {
   const sorted = tensors.toSorted((a, b) => BLOCKS[b.type].bytes - BLOCKS[a.type].bytes || compare(a.name, b.name));
   const all = { format: 'pt', ...metadata };
   const entries: [string, unknown][] = [
@@ -111,8 +128,7 @@ export function* safetensorsPieces(
   const header = Buffer.alloc(8 + Math.ceil(json.length / 8) * 8, ' ');
   header.writeBigUInt64LE(BigInt(header.length - 8));
   json.copy(header, 8);
-  yield header;
-  for (const tensor of sorted) yield* piecesOf(tensor);
+  return { header, sorted };
 }
 
 /** The hash of the file that {@link writeSafetensors} would write. */

@@ -15,6 +15,11 @@ export interface TensorToWrite<T extends StoredType = StoredType> {
   readonly data: ArrayBufferView | (() => ArrayBufferView | Iterable<Uint8Array>);
 }
 
+/** A tensor whose bytes are fetched from elsewhere when they are written. */
+export interface TensorToFetch<T extends StoredType = StoredType> extends Omit<TensorToWrite<T>, 'data'> {
+  readonly fetch: () => Promise<ArrayBufferView>;
+}
+
 /** The bytes of a tensor on its way into a file, piece by piece; together as many as its type and shape ask for. */
 export function* piecesOf(tensor: TensorToWrite): Generator<Uint8Array> {
   const given = typeof tensor.data === 'function' ? tensor.data() : tensor.data;

@@ -13,7 +13,7 @@ import { writeError } from './fs-errors.ts';
  */
 export async function writeStreamed(
   path: string,
-  pieces: Iterable<Uint8Array>,
+  pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
   onPiece: (bytes: number) => void = () => {},
 ): Promise<void> {
   let descriptor: number;
@@ -23,7 +23,7 @@ export async function writeStreamed(
     throw writeError(error, path);
   }
   try {
-    for (const piece of pieces) {
+    for await (const piece of pieces) {
       whileWriting(path, () => writeFully(descriptor, piece));
       onPiece(piece.length);
       await setImmediate();

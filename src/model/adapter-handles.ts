@@ -63,25 +63,29 @@ function upload(engine: Engine, tensor: StoredTensor | HostTensor): Handle {
 export function initialAdapter(engine: Engine, base: BaseTensors, spec: AdapterSpec, seed: number): AdapterHandles {
   const { config } = base;
   if (startOf(spec) !== undefined) throw new Error('internal: this start takes the engine some time');
-  const drawn = (shape: Shape, bound: number, purpose: string, index: number) => {
-    const stream = { seed, purpose, a: index };
-    return f32(fillUniform(new Float32Array(sizeOf(shape)), -bound, bound, stream), shape);
-  };
-  const shared = sharedTensors(config, spec).map(
-    ({ name, shape, bound }) => [name, drawn(shape, bound, name, 0)] as const,
-  );
+  const shared = sharedTensors(config, spec).map(({ name, shape, bound }) => {
+    const data = fillUniform(new Float32Array(sizeOf(shape)), -bound, bound, { seed, purpose: name, a: 0 });
+    return [name, f32(data, shape)] as const;
+  });
   const place = openPlace(engine, base, spec, new Map(shared));
   for (const [index, tensor] of [...moduleTensorsOf(config, spec)].entries()) {
     const { part, shape } = tensor;
     const initial = initialOf(part, tensor.module, tensor.size);
     if (initial === 'from weight') continue;
-    const data =
+    const handle =
       'fill' in initial
-        ? f32(new Float32Array(sizeOf(shape)).fill(initial.fill), shape)
-        : drawn(shape, initial.bound, part.replace(/\.weight$/, ''), index);
-    place.tensor(tensor, engine.upload(data));
+        ? filled(engine, shape, initial.fill)
+        : engine.upload({
+            uniform: { seed, purpose: part.replace(/\.weight$/, ''), a: index, bound: initial.bound },
+            shape,
+          });
+    place.tensor(tensor, handle);
   }
   return place.finish((name) => baseTensor(base, name));
+}
+
+function filled(engine: Engine, shape: Shape, value: number): Handle {
+  return value === 0 ? engine.allocate(shape) : engine.upload(f32(new Float32Array(sizeOf(shape)).fill(value), shape));
 }
 
 /** A new adapter that may start from the base's own matrices, which are looked at one after the other. */

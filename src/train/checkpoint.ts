@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Engine, Handle } from '../engine/index.ts';
 import { TunesmithError } from '../errors/index.ts';
 import {
+  fetchedPieces,
   fileExists,
   folderExists,
   listFolder,
@@ -11,10 +12,11 @@ import {
   recoverFolder,
   remove,
   type StoredTensor,
+  type TensorToFetch,
   type TensorToWrite,
   writeAtomic,
   writeFolderAtomic,
-  writeSafetensors,
+  writeStreamed,
 } from '../io/index.ts';
 import { fromHfFolder } from '../model/hf-layout.ts';
 import { storedTrained } from '../model/peft.ts';
@@ -49,8 +51,10 @@ export function checkpointName(step: number): string {
 /** Reads what trains out of the engine. */
 export async function readTrained(net: Network): Promise<TensorToWrite<'F32'>[]> {
   const tensors: TensorToWrite<'F32'>[] = [];
-  for (const { file, handle } of trainedTensors(net))
-    tensors.push((await readOut(net, file, handle)) as TensorToWrite<'F32'>);
+  for (const { file, handle } of trainedTensors(net)) {
+    const { shape, data } = await net.engine.read(handle);
+    tensors.push({ name: file, type: 'F32', shape, data });
+  }
   return tensors;
 }
 
@@ -64,26 +68,24 @@ export async function saveCheckpoint(
 ): Promise<{ readonly path: string; readonly tensors: readonly TensorToWrite<'F32'>[] }> {
   const path = join(run, 'checkpoints', checkpointName(progress.step));
   const tensors = await readTrained(net);
-  const optimizer: TensorToWrite<'F32' | 'U8'>[] = [];
-  for (const [name, handle] of stateHandles(net, state)) optimizer.push(await readOut(net, name, handle));
-  await writeFolderAtomic(path, (folder) => {
+  await writeFolderAtomic(path, async (folder) => {
     writeModel(folder, tensors);
-    writeSafetensors(join(folder, 'optimizer.safetensors'), optimizer);
+    await writeStreamed(join(folder, 'optimizer.safetensors'), fetchedPieces(stateTensors(net, state)));
     writeAtomic(join(folder, 'progress.json'), `${JSON.stringify(progress, null, 2)}\n`);
   });
   return { path, tensors };
 }
 
-function* stateHandles(net: Network, state: OptimizerState): Generator<readonly [string, Handle]> {
-  for (const { file, place, name } of trainedTensors(net)) {
-    for (const [slot, handle] of Object.entries(state.get(place)![name]!)) yield [`${slot}.${file}`, handle];
-  }
-}
-
 /** One tensor at a time: what is asked for together lies in both processes, and on its way between them, all at once. */
-async function readOut({ engine }: Network, name: string, handle: Handle): Promise<TensorToWrite<'F32' | 'U8'>> {
-  const { dtype, shape, data } = await engine.read(handle);
-  return { name, type: dtype === 'u8' ? 'U8' : 'F32', shape, data };
+function stateTensors(net: Network, state: OptimizerState): TensorToFetch<'F32' | 'U8'>[] {
+  return [...trainedTensors(net)].flatMap(({ file, place, name }) =>
+    Object.entries(state.get(place)![name]!).map(([slot, handle]) => ({
+      name: `${slot}.${file}`,
+      type: handle.dtype === 'u8' ? ('U8' as const) : ('F32' as const),
+      shape: handle.shape,
+      fetch: async () => (await net.engine.read(handle)).data,
+    })),
+  );
 }
 
 /** The newest checkpoint of a run, by its step. */

@@ -87,10 +87,10 @@ describe('chooseMemory', () => {
   it('keeps what it can, then nothing, then computes one row at a time', () => {
     const data = dataset(new Array<number>(16).fill(96));
     const roomy = chooseMemory(trainee(), data, PLENTY);
-    expect(roomy).toMatchObject({ keep: 'matmul', targetTokens: 384 });
+    expect(roomy).toMatchObject({ keep: 'matmul', targetTokens: 512 });
     const within = (bytes: number) => chooseMemory(trainee({ compute: { memory: `${bytes}B` } }), data, 0);
     const lean = within(roomy.predictedBytes - 1);
-    expect(lean).toMatchObject({ keep: 'nothing', targetTokens: 384 });
+    expect(lean).toMatchObject({ keep: 'nothing', targetTokens: 512 });
     const leanest = within(lean.predictedBytes - 1);
     expect(leanest).toMatchObject({ keep: 'nothing', targetTokens: 1 });
     expect(() => within(leanest.predictedBytes - 1)).toThrow('TRAIN_MEMORY');

@@ -1,4 +1,4 @@
-import { gridLength, planMicroBatches } from '../data/index.ts';
+import { gridLength, planMicroBatches, TARGET_TOKENS } from '../data/index.ts';
 import { POOL_BYTES, SESSION_CAP } from '../engine/index.ts';
 import { TunesmithError } from '../errors/index.ts';
 import {
@@ -38,9 +38,9 @@ export interface Trainee {
 }
 
 /** Bytes of the two processes beside tensors, as measured: code, the runtimes, tokenizer and rows, and what lies free between the engine's blocks. */
-const PROCESS_BYTES = 430e6;
-/** Buffers come in sizes that are somewhat larger than what is asked for. */
-const BUFFERS = 1.05;
+const PROCESS_BYTES = 280e6;
+/** Where released buffers are pooled, they come in sizes that are somewhat larger than what is asked for. */
+const BUFFERS = POOL_BYTES === 0 ? 1 : 1.05;
 /** ONNX Runtime orders the nodes of a layer otherwise than we do and has 1.5 to 2.4 times as much alive. */
 const REORDERED = 2;
 /** What ONNX Runtime makes of a node of a program. */
@@ -79,8 +79,8 @@ export function evaluationBytes(trainee: Trainee, layout: Layout): number {
 }
 
 /**
- * Weights; of what trains the optimiser's state, the sum of the gradients and those of the micro-batch at hand; what a checkpoint reads of weights
- * and state.
+ * Weights; of what trains the optimiser's state, the sum of the gradients and those of the micro-batch at hand; what a checkpoint reads: the
+ * weights, since the state goes through it tensor by tensor.
  */
 function stateBytes(trainee: Trainee): number {
   const { config, source, spec } = trainee;
@@ -90,7 +90,7 @@ function stateBytes(trainee: Trainee): number {
   const { baseWeights } = config.compute;
   const resting = baseWeights === 'auto' || baseWeights === 'f32' ? undefined : baseBytes(source, baseWeights);
   const base = resting ?? 4 * (parameterCount(source.config) - (spec === undefined ? trained : 0));
-  return base + 4 * trained * (1 + 2 + 1) + 2 * state;
+  return base + 4 * trained * (1 + 2 + 1) + state;
 }
 
 /** Of a base at rest, what is widened at once: the largest layer, or beside it the buffer of a slice of the vocabulary. */
@@ -165,8 +165,6 @@ export interface MemoryPlan {
   readonly predictedBytes: number;
 }
 
-/** Micro-batches of this size use the CPU well and stay in its cache; larger ones only cost memory. */
-const TARGET_TOKENS = 384;
 /** In a narrow model that is pre-trained a program costs more than its numbers: micro-batches hold about so many tokens times width. */
 const NARROW = { numbers: 192 * 1024, most: 1024 };
 /** Share of the free memory that a run takes where the user gives no budget. */

@@ -93,8 +93,8 @@ export async function makePlan(net: Network, options: PlanOptions): Promise<Trai
     trainableParameters: trainable,
     minutes,
     forwardSecondsPerToken: measured.forwardSecondsPerToken,
-    // A checkpoint reads weights and optimiser state into this process.
-    peakMemoryBytes: Math.max(measured.peakBytes + 4 * trainable + state, memory.predictedBytes),
+    // A checkpoint reads the weights into this process.
+    peakMemoryBytes: Math.max(measured.peakBytes + 4 * trainable, memory.predictedBytes),
     predictedMemoryBytes: memory.predictedBytes,
     measuredMemoryBytes: measured.peakBytes,
     // Each checkpoint holds weights and optimiser state; best and last hold weights; one is written beside before an old one goes.

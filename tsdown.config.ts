@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { defineConfig } from 'tsdown';
 
-// The engine's child processes start from files of their own, which nothing imports.
-const hosts = ['src/engine/ort/host-main.ts', 'src/engine/ort/file-main.ts'];
+// Child processes and threads start from files of their own, which nothing imports.
+const hosts = ['src/engine/ort/host-main.ts', 'src/engine/ort/file-main.ts', 'src/io/pool-main.ts'];
 
 export default defineConfig({
   entry: ['src/index.ts', 'src/cli/main.ts', ...hosts].filter((file) => existsSync(file)),

@@ -5,7 +5,7 @@ import { TunesmithError } from '../errors/index.ts';
 import { fileExists } from '../io/index.ts';
 import type { Role } from '../text/index.ts';
 import type { OptionSpecs, Values } from './command.ts';
-import { countText } from './format.ts';
+import { bytesText, countText, durationText } from './format.ts';
 import { openProgress } from './progress.ts';
 import { rowReading } from './prompts.ts';
 import type { Terminal } from './terminal.ts';
@@ -75,6 +75,42 @@ export function tellFormat(terminal: Terminal): (file: FileFormat) => void {
   return ({ path, format, reason }) => {
     terminal.emit({ type: 'format', file: path, format, reason });
     if (!terminal.json) terminal.say(`${path}: ${format}, since ${reason}.`);
+  };
+}
+
+/** How far the reading of files is: rows, and bytes of them on the disk. */
+interface Drawn {
+  readonly rows: number;
+  readonly bytes: number;
+  readonly total: number;
+}
+
+/** Shows how much of some files is read, and the time left. */
+export interface ByteProgress {
+  update(drawn: Drawn): void;
+  /** Says how much room the work takes on the disk. */
+  tellSpace(space: { readonly bytes: number; readonly folder: string; readonly free: number }): void;
+  stop(): void;
+}
+
+/** Opens a bar for work that goes through files. */
+export function openByteProgress(terminal: Terminal, label: string): ByteProgress {
+  const progress = openProgress(terminal, label);
+  const since = Date.now();
+  return {
+    update: ({ rows, bytes, total }) => {
+      const seconds = (Date.now() - since) / 1000;
+      const left = bytes === 0 ? 0 : (seconds / bytes) * (total - bytes);
+      // All is read, and rows are now compared with each other.
+      const rest = bytes >= total ? 'comparing them' : `${durationText(left)} left`;
+      progress.update(bytes, total, `${countText(rows)} rows · ${rest}`);
+    },
+    tellSpace: ({ bytes, folder, free }) => {
+      progress.say(
+        `puts up to ${bytesText(bytes)} aside in ${folder} (${bytesText(free)} free) while rows are compared; it is taken away at the end.`,
+      );
+    },
+    stop: () => progress.stop(),
   };
 }
 

@@ -40,6 +40,10 @@ export function isKnownColumn(name: string): boolean {
 export interface Mapper {
   /** A column whose name another one is given is left out. */
   apply(fields: Fields): Fields;
+  /** Columns that were met, if any are renamed. */
+  seen(): readonly string[];
+  /** Columns that were met by another mapper of the same map. */
+  meet(columns: readonly string[]): void;
   /** Throws if a column of the map was in no record. @throws CLI_OPTION_VALUE */
   finish(): void;
 }
@@ -48,16 +52,19 @@ export interface Mapper {
 export function openMapper(map: ColumnMap): Mapper {
   const pairs = Object.entries(map);
   for (const [theirs, ours] of pairs) if (!KNOWN.has(ours)) throw unknownColumn(theirs, ours);
-  const unmet = new Set(Object.keys(map));
   const seen = new Set<string>();
+  const meet = (names: readonly string[]) => {
+    for (const name of names) if (seen.size < 1000 || name in map) seen.add(name);
+  };
   return {
+    seen: () => [...seen],
+    meet,
     apply: (fields) => {
       if (pairs.length === 0) return fields;
-      for (const name of Object.keys(fields)) if (seen.size < 1000) seen.add(name);
+      meet(Object.keys(fields));
       const renamed: [string, unknown][] = [];
       for (const [name, value] of Object.entries(fields)) {
         const ours = Object.hasOwn(fields, name) && name in map ? map[name] : undefined;
-        unmet.delete(name);
         // A column whose name another one takes makes way for it.
         if (ours === undefined && pairs.some(([theirs, to]) => to === name && Object.hasOwn(fields, theirs))) continue;
         renamed.push([ours ?? name, value]);
@@ -65,7 +72,7 @@ export function openMapper(map: ColumnMap): Mapper {
       return Object.fromEntries(renamed);
     },
     finish: () => {
-      const [theirs] = unmet;
+      const theirs = Object.keys(map).find((name) => !seen.has(name));
       if (theirs === undefined) return;
       const message = `--map ${theirs}=${map[theirs]}: no row has the column ${theirs}.`;
       const swapped = seen.has(map[theirs] ?? '') ? `${map[theirs]}=${theirs}` : undefined;

@@ -28,6 +28,8 @@ export interface OpenedFile extends RecordSource {
 export interface OpenedFiles {
   readonly paths: readonly string[];
   open(path: string): OpenedFile;
+  /** Columns that were met where lines were read as bytes. */
+  meet(columns: readonly string[]): void;
   /** Once all is read: throws if the map names a column that no row has. @throws CLI_OPTION_VALUE */
   finish(): void;
 }
@@ -53,11 +55,14 @@ export function openFiles(files: string | readonly string[], options: FileOption
       return {
         path,
         records: renamed(source.records, rename),
+        blocks: source.blocks,
+        drawn: source.drawn,
         digest: source.digest,
         describedBy: notes?.name,
         roles: notes?.roles ?? {},
       };
     },
+    meet: mapper.meet,
     finish: mapper.finish,
   };
 }

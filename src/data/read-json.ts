@@ -12,9 +12,15 @@ const MAX_WHOLE = 2 ** 29;
 /** A record a line; blank lines are none. */
 export async function* jsonLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<RawRecord> {
   for await (const line of textLines(chunks)) {
-    if ('problem' in line) yield badLine(line);
-    else if (line.text.trim() !== '') yield parseLine(line.text, line.line);
+    const record = lineRecord(line);
+    if (record !== undefined) yield record;
   }
+}
+
+/** The record that a line holds, or what is wrong with it; undefined of a blank one. */
+export function lineRecord(line: TextLine): RawRecord | undefined {
+  if ('problem' in line) return badLine(line);
+  return line.text.trim() === '' ? undefined : parseLine(line.text, line.line);
 }
 
 function parseLine(text: string, line: number): RawRecord {

@@ -1,6 +1,6 @@
 import { TunesmithError } from '../errors/index.ts';
 import { decodeText } from '../io/files.ts';
-import { type ByteSource, type FileDigest, openBytes, textLines } from '../io/lines.ts';
+import { type ByteSource, type FileDigest, type LineBlock, lineBlocks, openBytes, textLines } from '../io/lines.ts';
 import { badLine, jsonFile, jsonLines } from './read-json.ts';
 import { parquet } from './read-parquet.ts';
 import { table } from './read-table.ts';
@@ -10,6 +10,10 @@ import type { RawRecord } from './records.ts';
 export interface RecordSource {
   /** Drawn once. @throws FILE_NOT_FOUND, FILE_UNREADABLE, FILE_NOT_UTF8, DATA_GZIP, DATA_TABLE, DATA_PARQUET */
   readonly records: AsyncIterable<RawRecord>;
+  /** Of a file of JSON lines the same as bytes, to be drawn instead, before any column is renamed. */
+  readonly blocks: AsyncIterable<LineBlock> | undefined;
+  /** Bytes of the file on the disk that have been drawn. */
+  drawn(): number;
   /** Known once `records` has been drawn to its end. */
   digest(): FileDigest;
 }
@@ -48,7 +52,11 @@ const DOCUMENTS: readonly string[] = ['txt', 'md', 'markdown'];
 export function openRecords(path: string, plainText: PlainText = 'rows'): RecordSource {
   const type = fileType(path, plainText);
   const source = openBytes(path);
-  return { records: recordsOf(type, source, path), digest: source.digest };
+  return {
+    records: recordsOf(type, source, path),
+    blocks: type === 'jsonl' ? lineBlocks(source.chunks) : undefined,
+    ...{ drawn: source.drawn, digest: source.digest },
+  };
 }
 
 /** Whether the extension is one of a data file or a document. */

@@ -15,6 +15,8 @@ export interface FileDigest {
 /** A file's content as a stream, gunzipped where its first bytes say gzip. */
 export interface ByteSource {
   readonly chunks: AsyncIterable<Buffer>;
+  /** Bytes of the file on the disk that have been drawn. */
+  drawn(): number;
   /** Known once `chunks` has been drawn to its end. */
   digest(): FileDigest;
 }
@@ -51,6 +53,7 @@ export function openBytes(path: string): ByteSource {
   }
   return {
     chunks: inflated(stored(), path),
+    drawn: () => bytes,
     digest: () => ({ sha256: hash.copy().digest('hex'), bytes }),
   };
 }
@@ -109,42 +112,81 @@ function onceAny(emitter: NodeJS.EventEmitter, events: readonly string[], done: 
   for (const event of events) emitter.on(event, finish);
 }
 
+/** Whole lines of a file, with their ends, or a line that cannot be read. */
+export type LineBlock =
+  | { readonly line: number; readonly bytes: Buffer }
+  | { readonly line: number; readonly problem: 'utf16' | 'long' };
+
+/** Cuts bytes into blocks of whole lines; `line` is the number of the first. Of a line that is too long only the number is told. */
+export async function* lineBlocks(chunks: AsyncIterable<Buffer>): AsyncGenerator<LineBlock> {
+  let line = 1;
+  let pending: Buffer[] = [];
+  let size = 0;
+  const isLong = () => size > MAX_LINE;
+  for await (const chunk of chunks) {
+    const first = chunk.indexOf(10);
+    if (first < 0) {
+      size += chunk.length;
+      // Of a line that is too long only its length is kept.
+      if (isLong()) pending = [];
+      else pending.push(chunk);
+      continue;
+    }
+    let rest = chunk;
+    if (size + first > MAX_LINE) {
+      yield { line: line++, problem: 'long' };
+      pending = [];
+      rest = chunk.subarray(first + 1);
+    }
+    const last = rest.lastIndexOf(10);
+    if (last >= 0) {
+      const own = rest.subarray(0, last + 1);
+      const bytes = pending.length === 0 ? own : Buffer.concat([...pending, own]);
+      // Every second byte of UTF-16 is wrong in the same way: once is enough.
+      if (line === 1 && isUtf16(bytes)) return yield { line, problem: 'utf16' };
+      yield { line, bytes };
+      for (let feed = bytes.indexOf(10); feed >= 0; feed = bytes.indexOf(10, feed + 1)) line++;
+    }
+    pending = [rest.subarray(last + 1)];
+    size = rest.length - last - 1;
+  }
+  if (isLong()) yield { line, problem: 'long' };
+  else if (size > 0) {
+    const bytes = Buffer.concat(pending);
+    yield line === 1 && isUtf16(bytes) ? { line, problem: 'utf16' } : { line, bytes };
+  }
+}
+
+/** The lines of a block as text without their ends. */
+export function* linesIn({
+  bytes,
+  line: first,
+}: {
+  readonly line: number;
+  readonly bytes: Buffer;
+}): Generator<TextLine> {
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+  let line = first;
+  for (let start = 0; start < bytes.length; line++) {
+    const feed = bytes.indexOf(10, start);
+    const end = feed < 0 ? bytes.length : feed;
+    yield decodeLine(bytes.subarray(start, end), line, decoder);
+    start = end + 1;
+  }
+}
+
 /**
  * Cuts bytes into lines of UTF-8 text: LF and CRLF end a line, a byte order mark at the start is left out. A line that cannot be read
  * is reported in its place and the next ones still come. Lines count from 1.
  */
 export async function* textLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<TextLine> {
-  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-  let line = 0;
-  let pending: Buffer[] = [];
-  let size = 0;
-  const take = (end: Buffer): TextLine => {
-    const bytes = pending.length === 0 ? end : Buffer.concat([...pending, end]);
-    const long = size + end.length > MAX_LINE;
-    pending = [];
-    size = 0;
-    line++;
-    return long ? { line, problem: 'long' } : decodeLine(bytes, line, decoder);
-  };
-  for await (const chunk of chunks) {
-    let start = 0;
-    for (let feed = chunk.indexOf(10); feed >= 0; feed = chunk.indexOf(10, start)) {
-      const next = take(chunk.subarray(start, feed));
-      start = feed + 1;
-      yield next;
-      // Every second byte of UTF-16 is wrong in the same way: once is enough.
-      if ('problem' in next && next.problem === 'utf16') return;
-    }
-    const rest = chunk.subarray(start);
-    size += rest.length;
-    // Of a line that is too long only its length is kept.
-    if (size <= MAX_LINE) pending.push(rest);
+  for await (const block of lineBlocks(chunks)) {
+    if ('problem' in block) yield block;
+    else yield* linesIn(block);
   }
-  if (size > 0) yield take(Buffer.alloc(0));
 }
 
 function decodeLine(bytes: Buffer, line: number, decoder: TextDecoder): TextLine {
-  if (line === 1 && isUtf16(bytes)) return { line, problem: 'utf16' };
   const mark = line === 1 && hasMark(bytes) ? 3 : 0;
   const end = bytes.at(-1) === 13 ? bytes.length - 1 : bytes.length;
   try {

@@ -192,3 +192,32 @@ describe('loadRows', () => {
     expect(await codes(['DATA_SECRET'])).toEqual(['warning DATA_SECRET']);
   });
 });
+
+describe('large files', () => {
+  /** Rows of all kinds, some of them copies, near-copies, mislabelled, cut off. */
+  const rows = Array.from({ length: 1200 }, (_, i) => {
+    const row = clean[i % 60]!;
+    const said = `${row.response.replaceAll(/(\d+)/g, `$1x${i}`)} ${TOPICS[(i * 3) % 10]} ${VERBS[(i * 7) % 10]} item${i}.`;
+    if (i % 97 === 0) return chat(row.prompt, 'You are a stupid idiot.');
+    if (i % 61 === 0) return chat(`${row.prompt} ${i}`, 'Most people repair clocks in spring because of the');
+    if (i % 89 === 0) return '{"messages": [';
+    return chat(`${row.prompt} ${i % 31}`, i % 53 === 0 ? row.response : said);
+  });
+
+  it('are divided among threads, and come out the same', async () => {
+    const file = fileOf(rows);
+    const alone = await checkFiles([file], { threads: 0 });
+    expect(alone.groups.length).toBeGreaterThan(3);
+    expect(await checkFiles([file], { threads: 2 })).toEqual(alone);
+  });
+
+  it('are put aside on the disk where memory is short, and come out the same', async () => {
+    const file = fileOf(rows);
+    const heldOut = [fileOf(rows.slice(100, 120).filter((row) => typeof row !== 'string'))];
+    const roomy = await checkFiles([file], { heldOut });
+    const spaces: number[] = [];
+    const cramped = await checkFiles([file], { heldOut, budget: 700_000, onSpace: ({ bytes }) => spaces.push(bytes) });
+    expect(cramped).toEqual(roomy);
+    expect(spaces).toHaveLength(1);
+  });
+});

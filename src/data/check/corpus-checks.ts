@@ -1,180 +1,113 @@
-import { percentile } from '../../math/stats.ts';
-import type { RowSource } from '../row.ts';
-import { mix, wordsOf } from '../similar.ts';
-import { certainlyCut, cutScores, type Ending, endingOf } from './cut-off.ts';
-import { answerLanguage, languageOf } from './language.ts';
-import { createNearIndex } from './near.ts';
-import type { Check, CheckRow, Collector, Placed } from './types.ts';
-import { GROUPS, isPlaceholder, NEGATIVE, refusal } from './wording.ts';
+import {
+  certainlyCut,
+  countWords,
+  type Ending,
+  endingOf,
+  learnEndings,
+  MOST_LEARNED,
+  mayBeCut,
+  WORDS,
+} from './cut-off.ts';
+import { longHash } from './hashes.ts';
+import { answerLanguage, LANGUAGE_CODES, languageOf } from './language.ts';
+import type { Collector, Corpus, CorpusCheck, Noter, Placed } from './types.ts';
+import { GROUPS, isPlaceholder, mentionsPeople, NEGATIVE, refusal } from './wording.ts';
 
-/** Where the row of a number stands. */
-export type SourceOf = (index: number) => RowSource;
+/** The checks of answers, languages, lengths and wording over all rows together. */
+export const CORPUS: readonly CorpusCheck[] = [
+  { noter: noteEndings, collector: cutOff },
+  { noter: () => ({ note: notePlaceholder }), collector: placeholders },
+  { noter: () => ({ note: noteLanguage }), collector: otherLanguages },
+  {
+    noter: () => ({
+      note: ({ prompt, answer }, out) => {
+        out.int(prompt.length);
+        out.int(answer.trim() === '' ? 0 : answer.length);
+      },
+    }),
+    collector: lengths,
+  },
+  { noter: noteAnswers, collector: repeatedAnswers },
+  { noter: () => ({ note: notePeople }), collector: skew },
+];
 
-/** A copy that does not keep the text alive which it was cut from. */
-export function detached(text: string): string {
-  return Buffer.from(text, 'utf8').toString('utf8');
-}
-
-/** A hash of 53 bits: among a million texts two share one with a chance of some 1 in 20,000. */
-export function longHash(text: string): number {
-  let [a, b] = [0x811c9dc5, 0x9747b28c];
-  for (let i = 0; i < text.length; i++) {
-    const unit = text.charCodeAt(i);
-    a = Math.imul(a ^ unit, 0x01000193);
-    b = Math.imul(b ^ unit, 0x5bd1e995) ^ (b >>> 15);
-  }
-  return (mix(a) >>> 0) * 2 ** 21 + (mix(b ^ text.length) >>> 11);
-}
-
-/** Text by which two rows are compared: case, spaces and signs do not matter. */
-export function wordKey(text: string): number {
-  return longHash(
-    wordsOf(text)
-      .filter((word) => /[\p{L}\p{N}]/u.test(word))
-      .join(' '),
-  );
-}
-
-/** The checks that look at all rows together. */
-export function corpusChecks(sourceOf: SourceOf): Check[] {
-  const check = (code: Check['code'], severity: Check['severity'], open: () => Collector): Check => ({
-    code,
-    severity,
-    needs: 'corpus',
-    open,
-  });
-  return [
-    check('DATA_DUPLICATE', 'warning', () => duplicates(sourceOf)),
-    check('DATA_NEAR_DUPLICATE', 'warning', () => nearDuplicates(sourceOf)),
-    check('DATA_CUT_OFF', 'review', () => cutOff(sourceOf)),
-    check('DATA_PLACEHOLDER', 'warning', () => placeholders(sourceOf)),
-    check('DATA_LANGUAGE', 'review', () => otherLanguages(sourceOf)),
-    check('DATA_LENGTH', 'review', () => lengths(sourceOf)),
-    check('DATA_REPEATED_ANSWER', 'info', () => repeatedAnswers()),
-    check('DATA_SKEW', 'review', skew),
-  ];
-}
-
-function duplicates(sourceOf: SourceOf): Collector {
-  const first = new Map<number, number>();
-  const copies: [number, number][] = [];
-  return {
-    add({ key, index }) {
-      const hash = longHash(key);
-      const twin = first.get(hash);
-      if (twin === undefined) first.set(hash, index);
-      else copies.push([index, twin]);
-    },
-    *finish() {
-      for (const [index, twin] of copies) {
-        const other = sourceOf(twin);
-        const source = sourceOf(index);
-        yield {
-          source,
-          message: `is the same as ${placeIn(other, source)}.`,
-          fix: 'tunesmith data fix FILE --out CLEAN',
-          related: relatedTo(other, source),
-          score: 1,
-        };
-      }
-    },
-  };
-}
-
-/** A line of the same file, or the file too. */
-export function placeIn(other: RowSource, source: RowSource): string {
-  return other.file === source.file ? `line ${other.line}` : `${other.file}:${other.line}`;
-}
-
-/** Lines of other files would be taken for lines of this one. */
-export function relatedTo(other: RowSource, source: RowSource): number[] {
-  return other.file === source.file ? [other.line] : [];
-}
-
-/** All text of a row but its system prompts and labels, for comparison. */
-export function comparedText({ parts }: CheckRow): string {
-  const own = parts.filter((part) => part.role !== 'system');
-  return own.length === 1 ? own[0]!.text : own.map((part) => part.text).join('\n');
-}
-
-/** Similarity from which a near-duplicate is a warning; below, people should look. */
-const CERTAIN = 0.8;
-
-function nearDuplicates(sourceOf: SourceOf): Collector {
-  const index = createNearIndex();
-  const rows: number[] = [];
-  const seen = new Set<number>();
-  const labels: (string | undefined)[] = [];
-  return {
-    add(row) {
-      // Exact copies are told by another check, and would fill the buckets.
-      const hash = longHash(row.key);
-      if (seen.has(hash) || row.parts.length === 0) return;
-      seen.add(hash);
-      index.add(comparedText(row));
-      rows.push(row.index);
-      labels.push(row.label);
-    },
-    *finish() {
-      for (const { row, other, similarity } of index.pairs()) {
-        const [source, twin] = [sourceOf(rows[row]!), sourceOf(rows[other]!)];
-        const isLabelled = labels[row] !== labels[other];
-        const percent = Math.round(100 * similarity);
-        yield {
-          source,
-          message: `says ${percent === 100 ? 'in other spelling' : `to ${percent} %`} the same as ${placeIn(twin, source)}${isLabelled ? ', and is labelled otherwise' : ''}.`,
-          related: relatedTo(twin, source),
-          severity: similarity >= CERTAIN ? undefined : 'review',
-          score: similarity,
-        };
-      }
-    },
-  };
-}
+type Note = Noter['note'];
 
 /** Probability from which an answer is taken for cut off. */
 const CUT = 0.9;
 
-function cutOff(sourceOf: SourceOf): Collector {
-  const endings: Ending[] = [];
-  const rows: number[] = [];
+function noteEndings(): Noter {
+  const counts = new Uint32Array(WORDS);
+  let learned = 0;
   return {
-    add({ index, answer, answers }) {
-      const ending = answers ? endingOf(answer, index) : undefined;
-      if (ending === undefined) return;
-      const { tail, cut } = ending;
-      endings.push({ ...ending, tail: detached(tail), cut: cut && detached(cut) });
-      rows.push(index);
+    counts,
+    note: ({ source, answer, answers }, out) => {
+      const ending = answers ? endingOf(answer, source.line) : undefined;
+      if (ending === undefined) return out.int(0);
+      countWords(ending, counts);
+      // The first ones teach what ends look like; of the others only those are judged that may be cut.
+      const teaches = ending.cut !== undefined && learned < MOST_LEARNED;
+      if (teaches) learned++;
+      if (!teaches && !mayBeCut(ending)) return out.int(0);
+      out.int(teaches ? 2 : 1);
+      out.text(JSON.stringify(ending));
     },
-    *finish() {
-      const scores = cutScores(endings);
+  };
+}
+
+function cutOff({ scratch, sourceOf }: Corpus): Collector {
+  const lists = scratch.lists();
+  const judged = scratch.table(2);
+  const learned: [Ending[], Ending[]] = [[], []];
+  return {
+    take: (note, index) => {
+      const kind = note.int();
+      if (kind === 0) return;
+      const text = note.text();
+      const ending = JSON.parse(text) as Ending;
+      if (kind === 2 && learned[0].length + learned[1].length < MOST_LEARNED) learned[index & 1]!.push(ending);
+      if (mayBeCut(ending)) judged.push(0, index, lists.addText(text));
+    },
+    *finish(counts) {
+      // No ending is judged by a classifier that has learned from it.
+      const judges = learnEndings(learned, counts);
       const found: (Placed & { score: number })[] = [];
-      for (const [i, ending] of endings.entries()) {
-        const why = certainlyCut(ending);
-        const score = why === undefined ? scores[i]! : Math.max(0.95, scores[i]!);
-        if (score < CUT) continue;
-        const message = `has an answer that ${why ?? 'ends where answers of this file go on'}.`;
-        found.push({
-          source: sourceOf(rows[i]!),
-          message,
-          quote: `…${ending.tail.slice(-60).replace(/\s+/g, ' ')}`,
-          score,
-        });
+      for (const records of judged.pieces(0)) {
+        for (let i = 0; i < records.length; i += 2) {
+          const index = records[i]!;
+          const ending = JSON.parse(lists.textAt(records[i + 1]!)) as Ending;
+          const why = certainlyCut(ending);
+          const judge = judges?.[(index & 1) as 0 | 1];
+          const own = judge?.(ending) ?? 0;
+          const score = why === undefined ? own : Math.max(0.95, own);
+          if (score < CUT) continue;
+          found.push({
+            ...{ code: 'DATA_CUT_OFF', severity: 'review', source: sourceOf(index), score },
+            message: `has an answer that ${why ?? 'ends where answers of this file go on'}.`,
+            quote: `…${ending.tail.slice(-60).replace(/\s+/g, ' ')}`,
+          });
+        }
       }
       yield* found.sort((a, b) => b.score - a.score);
     },
   };
 }
 
-function placeholders(sourceOf: SourceOf): Collector {
+const notePlaceholder: Note = ({ answer, answers }, out) => {
+  const text = answers ? answer.trim() : '';
+  if (text === '' || !isPlaceholder(text)) return out.int(answers ? 1 : 0);
+  out.int(2);
+  out.text(text.slice(0, 60));
+};
+
+function placeholders({ sourceOf }: Corpus): Collector {
   const rows: { index: number; text: string }[] = [];
   let count = 0;
   return {
-    add({ index, answer, answers }) {
-      if (!answers) return;
-      count++;
-      const text = answer.trim();
-      if (text !== '' && isPlaceholder(text)) rows.push({ index, text: detached(text.slice(0, 60)) });
+    take: (note, index) => {
+      const kind = note.int();
+      if (kind > 0) count++;
+      if (kind === 2) rows.push({ index, text: note.text() });
     },
     *finish() {
       // Where many rows answer "none", it is an answer.
@@ -184,7 +117,11 @@ function placeholders(sourceOf: SourceOf): Collector {
         const isCommon =
           /^(?:none|nil|n\/?a|null|test|error|-+|\?+)\W*$/i.test(text) &&
           counts.get(text.toLowerCase())! > Math.max(3, 0.03 * count);
-        if (!isCommon) yield { source: sourceOf(index), message: 'has a placeholder for an answer.', quote: text };
+        if (isCommon) continue;
+        yield {
+          ...{ code: 'DATA_PLACEHOLDER', severity: 'warning', source: sourceOf(index) },
+          ...{ message: 'has a placeholder for an answer.', quote: text },
+        } satisfies Placed;
       }
     },
   };
@@ -193,82 +130,148 @@ function placeholders(sourceOf: SourceOf): Collector {
 /** Share of rows in one language from which the others stand out, and rows that must be told for it. */
 const DOMINANT = { share: 0.9, rows: 30 };
 
-function otherLanguages(sourceOf: SourceOf): Collector {
-  const counts = new Map<string, number>();
-  const rows = new Map<string, number[]>();
-  return {
-    add(row) {
-      const isAnswer = row.answers || row.prompt === '';
-      const language = isAnswer ? answerLanguage(row) : languageOf(row.prompt);
-      if (language === undefined) return;
-      const count = (counts.get(language) ?? 0) + 1;
-      counts.set(language, count);
-      const list = rows.get(language) ?? [];
-      if (count === 1) rows.set(language, list);
-      list.push(row.index);
-    },
-    *finish() {
-      const total = [...counts.values()].reduce((a, b) => a + b, 0);
-      const [main] = [...counts].sort((a, b) => b[1] - a[1]);
-      if (main === undefined || total < DOMINANT.rows || main[1] < DOMINANT.share * total) return;
-      for (const [language, list] of rows) {
-        if (language === main[0]) continue;
-        const message = `is in ${language}, where ${Math.floor((100 * main[1]) / total)} % of the rows are in ${main[0]}.`;
-        for (const index of list) yield { source: sourceOf(index), message };
-      }
-    },
-  };
-}
+const noteLanguage: Note = (row, out) => {
+  const isAnswer = row.answers || row.prompt === '';
+  const language = isAnswer ? answerLanguage(row) : languageOf(row.prompt);
+  out.int(language === undefined ? -1 : LANGUAGE_CODES.indexOf(language));
+};
 
-function lengths(sourceOf: SourceOf): Collector {
-  const kinds = { question: [] as number[], answer: [] as number[] };
+function otherLanguages({ scratch, sourceOf }: Corpus): Collector {
+  const counts = new Array<number>(LANGUAGE_CODES.length).fill(0);
+  const rows = scratch.table(1, LANGUAGE_CODES.length);
   return {
-    add({ index, prompt, answer }) {
-      if (prompt !== '') kinds.question.push(index, prompt.length);
-      if (answer.trim() !== '') kinds.answer.push(index, answer.length);
+    take: (note, index) => {
+      const language = note.int();
+      if (language < 0) return;
+      counts[language]!++;
+      rows.push(language, index);
     },
     *finish() {
-      for (const [what, all] of Object.entries(kinds)) {
-        const logs = all.filter((_, i) => i % 2 === 1).map((length) => Math.log(length));
-        if (logs.length < 50) continue;
-        const middle = percentile(logs, 50)!;
-        const spread = Math.max(
-          0.15,
-          1.4826 *
-            percentile(
-              logs.map((x) => Math.abs(x - middle)),
-              50,
-            )!,
-        );
-        for (const [i, log] of logs.entries()) {
-          const score = Math.abs(log - middle) / spread;
-          if (score < 6) continue;
-          const length = all[2 * i + 1]!;
-          const message = `has a ${log > middle ? 'long' : 'short'} ${what}: ${length} characters, where half of the rows have ${log > middle ? 'fewer' : 'more'} than ${Math.round(Math.exp(middle))}.`;
-          yield { source: sourceOf(all[2 * i]!), message, score: 1 - 1 / score };
+      const total = counts.reduce((a, b) => a + b, 0);
+      const most = Math.max(...counts);
+      if (total < DOMINANT.rows || most < DOMINANT.share * total) return;
+      const main = counts.indexOf(most);
+      for (const [language, code] of LANGUAGE_CODES.entries()) {
+        if (language === main) continue;
+        const message = `is in ${code}, where ${Math.floor((100 * most) / total)} % of the rows are in ${LANGUAGE_CODES[main]}.`;
+        for (const index of rows.part(language)) {
+          yield { code: 'DATA_LANGUAGE', severity: 'review', source: sourceOf(index), message } satisfies Placed;
         }
       }
     },
   };
 }
 
-function repeatedAnswers(): Collector {
-  const counts = new Map<number, { count: number; text: string }>();
-  let total = 0;
+const KINDS = ['question', 'answer'] as const;
+
+function lengths({ scratch, sourceOf }: Corpus): Collector {
+  const all = scratch.table(2);
+  const counts = KINDS.map(() => new Map<number, number>());
   return {
-    add({ answer, answers }) {
-      if (!answers || answer.length < 40) return;
-      total++;
-      const hash = longHash(answer);
-      const held = counts.get(hash);
-      if (held === undefined) counts.set(hash, { count: 1, text: detached(answer.slice(0, 80)) });
-      else held.count++;
+    take: (note) => {
+      const own = [note.int(), note.int()] as const;
+      all.push(0, own[0], own[1]);
+      for (const [k, length] of own.entries()) {
+        if (length > 0) counts[k]!.set(length, (counts[k]!.get(length) ?? 0) + 1);
+      }
     },
     *finish() {
-      for (const { count, text } of counts.values()) {
+      for (const [k, what] of KINDS.entries()) {
+        const spread = spreadOf(counts[k]!);
+        if (spread === undefined) continue;
+        let index = 0;
+        for (const records of all.pieces(0)) {
+          for (let i = k; i < records.length; i += 2, index++) {
+            const length = records[i]!;
+            const score = length === 0 ? 0 : Math.abs(Math.log(length) - spread.middle) / spread.deviation;
+            if (score < 6) continue;
+            const isLong = Math.log(length) > spread.middle;
+            const message = `has a ${isLong ? 'long' : 'short'} ${what}: ${length} characters, where half of the rows have ${isLong ? 'fewer' : 'more'} than ${Math.round(Math.exp(spread.middle))}.`;
+            const source = sourceOf(index);
+            yield { code: 'DATA_LENGTH', severity: 'review', source, message, score: 1 - 1 / score } satisfies Placed;
+          }
+        }
+      }
+    },
+  };
+}
+
+/** Median of the logarithms and their spread, by how often each length occurs; undefined of few. */
+function spreadOf(counts: ReadonlyMap<number, number>) {
+  const logs = [...counts].map(([length, count]) => ({ value: Math.log(length), count }));
+  if (logs.reduce((sum, { count }) => sum + count, 0) < 50) return undefined;
+  const middle = medianOf(logs);
+  const deviations = logs.map(({ value, count }) => ({ value: Math.abs(value - middle), count }));
+  return { middle, deviation: Math.max(0.15, 1.4826 * medianOf(deviations)) };
+}
+
+/** By nearest rank. */
+function medianOf(values: readonly { readonly value: number; readonly count: number }[]): number {
+  const sorted = [...values].sort((a, b) => a.value - b.value);
+  const half = sorted.reduce((sum, { count }) => sum + count, 0) / 2;
+  let seen = 0;
+  for (const { value, count } of sorted) {
+    seen += count;
+    if (seen >= half) return value;
+  }
+  return 0;
+}
+
+/** Different answers that are counted at once; with more of them the rarest are forgotten (Misra and Gries 1982). */
+const COUNTED = 2 ** 16;
+/** Times that a thread sees an answer before it says how it reads. */
+const OFTEN = 5;
+
+function noteAnswers(): Noter {
+  const seen = openCounts();
+  return {
+    note: ({ answer, answers }, out) => {
+      if (!answers || answer.length < 40) return out.int(0);
+      const hash = longHash(answer);
+      const isOften = seen.add(hash) === OFTEN;
+      out.int(isOften ? 2 : 1);
+      out.hash(hash);
+      if (isOften) out.text(answer.slice(0, 80));
+    },
+  };
+}
+
+/** Counts what is frequent: with many different ones a count may be too small by a share of 1 / {@link COUNTED}. */
+function openCounts() {
+  let counts = new Map<number, number>();
+  return {
+    add: (hash: number): number => {
+      const count = (counts.get(hash) ?? 0) + 1;
+      counts.set(hash, count);
+      if (counts.size > COUNTED) {
+        counts = new Map([...counts].flatMap(([key, n]) => (n > 1 ? [[key, n - 1]] : [])));
+      }
+      return count;
+    },
+    entries: () => counts,
+  };
+}
+
+function repeatedAnswers(): Collector {
+  const counts = openCounts();
+  const texts = new Map<number, string>();
+  let total = 0;
+  return {
+    take: (note) => {
+      const kind = note.int();
+      if (kind === 0) return;
+      total++;
+      const hash = note.hash();
+      counts.add(hash);
+      if (kind === 2) texts.set(hash, note.text());
+    },
+    *finish() {
+      for (const [hash, count] of counts.entries()) {
         if (count < 20 || count < 0.05 * total) continue;
-        const message = `${count} of ${total} longer answers are the same.`;
-        yield { source: undefined, message, quote: text, score: count / total };
+        yield {
+          ...{ code: 'DATA_REPEATED_ANSWER', severity: 'info', source: undefined, score: count / total },
+          ...{ message: `${count} of ${total} longer answers are the same.`, quote: texts.get(hash) },
+        } satisfies Placed;
       }
     },
   };
@@ -276,37 +279,45 @@ function repeatedAnswers(): Collector {
 
 /** Rows that a group must have, and how much its share must differ, before it is told. */
 const SKEW = { rows: 30, difference: 0.2, deviations: 4 };
+const GROUP_NAMES = Object.keys(GROUPS);
+
+const notePeople: Note = ({ prompt, answer, answers, label }, out) => {
+  const text = prompt.slice(0, 400);
+  if ((!answers && label === undefined) || !mentionsPeople(text)) return out.int(0);
+  let groups = 0;
+  for (const [i, name] of GROUP_NAMES.entries()) if (GROUPS[name]!.test(text)) groups |= 2 << i;
+  const said = answers ? answer.slice(0, 400) : (label ?? '');
+  const isNegative = groups !== 0 && (NEGATIVE.test(said) || refusal(said) !== undefined);
+  out.int(groups | (isNegative ? 1 : 0));
+};
 
 function skew(): Collector {
-  const names = Object.keys(GROUPS);
-  const counts = names.map(() => ({ rows: 0, negative: 0 }));
+  const counts = GROUP_NAMES.map(() => ({ rows: 0, negative: 0 }));
   return {
-    add({ prompt, answer, answers, label }) {
-      if (!answers && label === undefined) return;
-      const text = prompt.slice(0, 400);
-      let isNegative: boolean | undefined;
-      for (const [i, name] of names.entries()) {
-        if (!GROUPS[name]!.test(text)) continue;
-        const said = answers ? answer.slice(0, 400) : (label ?? '');
-        isNegative ??= NEGATIVE.test(said) || refusal(said) !== undefined;
-        counts[i]!.rows++;
-        if (isNegative) counts[i]!.negative++;
+    take: (note) => {
+      const groups = note.int();
+      if (groups === 0) return;
+      for (const [i, count] of counts.entries()) {
+        if ((groups & (2 << i)) === 0) continue;
+        count.rows++;
+        count.negative += groups & 1;
       }
     },
     *finish() {
-      const all = counts.reduce((sum, c) => ({ rows: sum.rows + c.rows, negative: sum.negative + c.negative }), {
-        rows: 0,
-        negative: 0,
-      });
+      const sum = { rows: 0, negative: 0 };
+      for (const { rows, negative } of counts) {
+        sum.rows += rows;
+        sum.negative += negative;
+      }
       for (const [i, { rows, negative }] of counts.entries()) {
-        const others = all.rows - rows;
+        const others = sum.rows - rows;
         if (rows < SKEW.rows || others < SKEW.rows) continue;
-        const [own, rest] = [negative / rows, (all.negative - negative) / others];
-        const p = all.negative / all.rows;
+        const [own, rest] = [negative / rows, (sum.negative - negative) / others];
+        const p = sum.negative / sum.rows;
         const deviation = Math.sqrt(p * (1 - p) * (1 / rows + 1 / others));
         if (own - rest < SKEW.difference || own - rest < SKEW.deviations * deviation) continue;
-        const message = `${Math.round(100 * own)} % of the answers about ${names[i]} are negative or refuse, against ${Math.round(100 * rest)} % about other groups of people.`;
-        yield { source: undefined, message, score: own - rest };
+        const message = `${Math.round(100 * own)} % of the answers about ${GROUP_NAMES[i]} are negative or refuse, against ${Math.round(100 * rest)} % about other groups of people.`;
+        yield { code: 'DATA_SKEW', severity: 'review', source: undefined, message, score: own - rest } satisfies Placed;
       }
     },
   };

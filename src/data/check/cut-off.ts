@@ -23,8 +23,8 @@ const TAIL = 80;
 /** Answers shorter than this have no middle to learn from, and are not judged. */
 const SHORTEST = 24;
 const DIM = 2 ** 14;
-/** Endings that a classifier learns from. */
-const MOST = 5000;
+/** Endings that classifiers learn from. */
+export const MOST_LEARNED = 10_000;
 /** Fewer endings than this teach nothing; then only the rule below speaks. */
 const FEWEST = 40;
 
@@ -76,48 +76,61 @@ export function certainlyCut({ tail, open }: Ending): string | undefined {
   return undefined;
 }
 
-/**
- * For each ending how surely it is the middle of a text and no end, from 0 to 1. A small classifier learns from the answers themselves to
- * tell their ends from their middles, so that what an end looks like is learned from the data; no ending is judged by a classifier that has learned from it.
- */
-export function cutScores(endings: readonly Ending[]): Float32Array {
-  const scores = new Float32Array(endings.length);
-  const usable = endings.flatMap(({ cut }, i) => (cut === undefined ? [] : [i]));
-  if (usable.length < FEWEST) return scores;
-  const words = countWords(endings);
-  const p = new Float64Array(2);
-  for (let half = 0; half < 2; half++) {
-    const learned = usable.filter((i) => (i & 1) !== half).slice(0, MOST);
-    const rows: Features[] = [];
-    const labels = new Int32Array(learned.length * 2);
-    for (const [k, i] of learned.entries()) {
-      const { cut, cutOpen, cutStyle } = endings[i]!;
-      const middle = { tail: cut!, open: cutOpen, style: cutStyle };
-      rows.push(endingFeatures(endings[i]!, words), endingFeatures(middle, words));
-      labels[2 * k + 1] = 1;
-    }
-    const order = permutation(half, 'endings', 0, rows.length);
-    const model = trainLinear(rows, labels, { dim: DIM, classes: 2, epochs: 6, rate: 1.5, order: Array.from(order) });
-    for (let i = half; i < endings.length; i += 2) {
-      // A full stop ends even where the rest of the file ends otherwise.
-      if (/[.!?。]$/.test(endings[i]!.tail) && !endings[i]!.open) continue;
-      predict(model, endingFeatures(endings[i]!, words), p);
-      scores[i] = p[1]!;
-    }
-  }
-  return scores;
+/** Whether an ending has to be looked at: a full stop ends even where the rest of the file ends otherwise. */
+export function mayBeCut({ tail, open }: Ending): boolean {
+  return open || !/[.!?。]$/.test(tail);
 }
 
-/** How often words stand in the middle of texts: a half word is one that stands nowhere else. */
-function countWords(endings: readonly Ending[]): (word: string) => number {
-  const counts = new Uint16Array(2 ** 18);
-  for (const { tail, cut } of endings) {
-    for (const text of [tail, cut ?? '']) {
-      const words = text.toLowerCase().match(/[\p{L}\p{M}]+/gu) ?? [];
-      for (const word of words.slice(1, -1)) counts[mix(hashWord(word)) & (2 ** 18 - 1)]!++;
+/** Judges an ending: how surely it is the middle of a text and no end, from 0 to 1. */
+export type Judge = (ending: Ending) => number;
+
+/**
+ * Two judges, each of which has learned from one of two halves of endings. A small classifier learns from answers themselves to tell their
+ * ends from their middles, so that what an end looks like is learned from the data. The first judge has not learned from the first half.
+ *
+ * @param counts how often words stand in the middle of texts
+ * @returns undefined where the endings are too few to learn from
+ */
+export function learnEndings(
+  halves: readonly [readonly Ending[], readonly Ending[]],
+  counts: Uint32Array,
+): readonly [Judge, Judge] | undefined {
+  if (halves[0].length + halves[1].length < FEWEST) return undefined;
+  return [learnHalf(halves[1], 0, counts), learnHalf(halves[0], 1, counts)];
+}
+
+function learnHalf(learned: readonly Ending[], half: number, counts: Uint32Array): Judge {
+  const words = (word: string) => counts[wordPlace(word.toLowerCase())]!;
+  const rows: Features[] = [];
+  const labels = new Int32Array(learned.length * 2);
+  for (const [k, ending] of learned.entries()) {
+    const middle = { tail: ending.cut!, open: ending.cutOpen, style: ending.cutStyle };
+    rows.push(endingFeatures(ending, words), endingFeatures(middle, words));
+    labels[2 * k + 1] = 1;
+  }
+  const order = permutation(half, 'endings', 0, rows.length);
+  const model = trainLinear(rows, labels, { dim: DIM, classes: 2, epochs: 6, rate: 1.5, order: Array.from(order) });
+  const p = new Float64Array(2);
+  return (ending) => {
+    predict(model, endingFeatures(ending, words), p);
+    return p[1]!;
+  };
+}
+
+/** Counters of words. */
+export const WORDS = 2 ** 18;
+
+const wordPlace = (word: string) => mix(hashWord(word)) & (WORDS - 1);
+
+/** Counts the words in the middle of texts: a half word is one that stands nowhere else. */
+export function countWords({ tail, cut }: Ending, counts: Uint32Array): void {
+  for (const text of [tail, cut ?? '']) {
+    const words = text.toLowerCase().match(/[\p{L}\p{M}]+/gu) ?? [];
+    for (let i = 1; i < words.length - 1; i++) {
+      const place = wordPlace(words[i]!);
+      counts[place] = counts[place]! + 1;
     }
   }
-  return (word) => counts[mix(hashWord(word.toLowerCase())) & (2 ** 18 - 1)]!;
 }
 
 function endingFeatures(

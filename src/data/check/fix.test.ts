@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import type { ErrorCode } from '../../errors/index.ts';
+import { sha256 } from '../../io/files.ts';
 import { fixFile, fixLogText, parseFixLog, undoFix } from './fix.ts';
 import type { PersonalMode, Pseudonyms } from './repair.ts';
 
@@ -27,7 +28,7 @@ async function fixed(
     rows.map((row) => `${typeof row === 'string' ? row : JSON.stringify(row)}\n`).join(''),
   );
   const result = await fixFile(path('in.jsonl'), { out: path('out.jsonl'), personal, pseudonyms, drop });
-  return { rows: lines('out.jsonl'), log: fixLogText(result, readFileSync(path('out.jsonl'))) };
+  return { rows: lines('out.jsonl'), log: fixLogText(result, sha256(readFileSync(path('out.jsonl')))) };
 }
 
 const chat = (answer: string, role = 'assistant') => ({

@@ -1,10 +1,9 @@
 import { type ErrorCode, TunesmithError } from '../../errors/index.ts';
-import { sha256 } from '../../io/files.ts';
 import { openRecords } from '../read.ts';
 import type { RawRecord } from '../records.ts';
 import type { Fields } from '../shapes.ts';
 import { openRecordWriter } from '../write.ts';
-import { longHash } from './corpus-checks.ts';
+import { longHash } from './hashes.ts';
 import { type PersonalMode, type Pseudonyms, repairRecord, restorePersonal } from './repair.ts';
 
 /** How a file is mended. */
@@ -125,9 +124,13 @@ function unreadable(code: ErrorCode, message: string, file: string, line: number
   return new TunesmithError(code, { message, file, line, fix: 'mend the line, or leave it out with --yes.' });
 }
 
-/** The log as text: a head, then a line for each record that was changed. */
-export function fixLogText({ head, entries }: FixResult, written: Uint8Array): string {
-  const first: FixHead = { ...head, sha256: sha256(written) };
+/**
+ * The log as text: a head, then a line for each record that was changed.
+ *
+ * @param sha256 of the file that was written
+ */
+export function fixLogText({ head, entries }: FixResult, sha256: string): string {
+  const first: FixHead = { ...head, sha256 };
   return [first, ...entries].map((line) => `${JSON.stringify(line)}\n`).join('');
 }
 

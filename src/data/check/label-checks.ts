@@ -1,20 +1,18 @@
+import type { ScratchTable } from '../../io/scratch.ts';
 import { wordsOf } from '../similar.ts';
-import { detached, relatedTo, type SourceOf, wordKey } from './corpus-checks.ts';
+import { HEAPS, placeIn, pushHash, relatedTo, repeatedHashes } from './duplicate-checks.ts';
+import { promptKeyOf, saidWords } from './hashes.ts';
 import { suspectLabels } from './suspect-labels.ts';
-import type { Check, CheckRow, Collector, Placed } from './types.ts';
+import type { CheckRow, Collector, Corpus, CorpusCheck, Noter, Placed } from './types.ts';
 
 /** The checks of labels, and of answers to the same question. */
-export function labelChecks(sourceOf: SourceOf): Check[] {
-  return [
-    { code: 'DATA_CONFLICT', severity: 'warning', needs: 'corpus', open: () => conflicts(sourceOf) },
-    { code: 'DATA_LABEL_TYPO', severity: 'warning', needs: 'corpus', open: () => typos(sourceOf) },
-    { code: 'DATA_LABEL_SUSPECT', severity: 'review', needs: 'corpus', open: () => suspects(sourceOf) },
-    { code: 'DATA_IMBALANCE', severity: 'info', needs: 'corpus', open: imbalance },
-  ];
-}
+export const LABELS: readonly CorpusCheck[] = [
+  { noter: () => ({ note: noteAnswered }), collector: conflicts },
+  { noter: () => ({ note: noteLabel }), collector: labels },
+];
 
 /** Longest answer that counts as a label, and how many different ones there may be. */
-const LABEL = { length: 40, kinds: 200 };
+const LABEL = { length: 40, kinds: 200, named: 1000 };
 
 /** What a row is classified as: its label, or an answer that is short enough to be one. */
 function labelIn({ label, answer, answers }: CheckRow): string | undefined {
@@ -23,94 +21,119 @@ function labelIn({ label, answer, answers }: CheckRow): string | undefined {
   return answers && text !== '' && text.length <= LABEL.length && !text.includes('\n') ? text : undefined;
 }
 
+const noteLabel: Noter['note'] = (row, out) => {
+  const label = labelIn(row);
+  out.int(label === undefined ? 0 : row.label === undefined ? 1 : 2);
+  if (label === undefined) return;
+  out.text(label);
+  out.text(row.prompt.slice(0, 2000));
+};
+
+/** Rows that are classified at most, and the characters of their texts: those of a larger file are judged by its first ones. */
+const CLASSIFIED = { rows: 200_000, characters: 32 * 2 ** 20, cells: 25_000_000 };
+
 interface Labelled {
   readonly index: number;
-  readonly label: string;
+  readonly label: number;
   readonly text: string;
 }
 
-/** Collects labelled rows; empty where answers are no labels: too many kinds, or too few rows of each. */
-function labelled(withTexts: boolean, most = Number.POSITIVE_INFINITY) {
-  const rows: Labelled[] = [];
-  let total = 0;
-  let isNamed = false;
+function labels({ scratch, sourceOf }: Corpus): Collector {
+  const numbers = new Map<string, number>();
+  const counts: number[] = [];
+  const rows = scratch.table(2);
+  const first: Labelled[] = [];
+  let [total, labelled, characters] = [0, 0, 0];
+  let [isNamed, isOpen] = [false, true];
+  const take: Collector['take'] = (note, index) => {
+    total++;
+    const kind = note.int();
+    if (kind === 0) return;
+    const [label, text] = [note.text(), note.text()];
+    isNamed ||= kind === 2;
+    // So many different ones are no labels.
+    if (numbers.size > LABEL.named) isOpen = false;
+    if (!isOpen) {
+      first.length = 0;
+      return;
+    }
+    const number = numbers.get(label) ?? numbers.size;
+    numbers.set(label, number);
+    counts[number] = (counts[number] ?? 0) + 1;
+    labelled++;
+    rows.push(0, index, number);
+    if (first.length >= CLASSIFIED.rows || characters > CLASSIFIED.characters) return;
+    characters += text.length;
+    first.push({ index, label: number, text });
+  };
   return {
-    add(row: CheckRow) {
-      total++;
-      if (rows.length >= most) return;
-      const label = labelIn(row);
-      isNamed ||= row.label !== undefined;
-      if (label === undefined) return;
-      rows.push({
-        index: row.index,
-        label: detached(label),
-        text: withTexts ? detached(row.prompt.slice(0, 2000)) : '',
-      });
-    },
-    rows(): { readonly rows: readonly Labelled[]; readonly counts: ReadonlyMap<string, number> } {
-      const counts = new Map<string, number>();
-      for (const { label } of rows) counts.set(label, (counts.get(label) ?? 0) + 1);
-      const repeated = [...counts.values()].filter((count) => count >= 5).reduce((a, b) => a + b, 0);
-      const isLabelled =
-        counts.size >= 2 &&
-        counts.size <= Math.max(LABEL.kinds, isNamed ? 1000 : 0) &&
-        repeated >= 0.8 * rows.length &&
-        (isNamed || rows.length >= Math.min(most, 0.95 * total));
-      return isLabelled ? { rows, counts } : { rows: [], counts: new Map() };
+    take,
+    *finish() {
+      const names = [...numbers.keys()];
+      const repeated = counts.filter((count) => count >= 5).reduce((a, b) => a + b, 0);
+      const most = Math.max(LABEL.kinds, isNamed ? LABEL.named : 0);
+      if (!isOpen || counts.length < 2 || counts.length > most || repeated < 0.8 * labelled) return;
+      // Where answers are labels, nearly all of them are.
+      if (!isNamed && labelled < 0.95 * total) return;
+      yield* typos({ names, counts, rows: labelled }, rows, sourceOf);
+      yield* suspects(first, names, sourceOf);
+      yield* imbalance({ names, counts, rows: labelled });
     },
   };
 }
 
-/** Rows that are classified at most: those of a larger file are judged by its first ones. */
-const MOST_CLASSIFIED = 200_000;
-
-function suspects(sourceOf: SourceOf): Collector {
-  const collected = labelled(true, MOST_CLASSIFIED);
-  return {
-    add: collected.add,
-    *finish() {
-      const { rows, counts } = collected.rows();
-      // A label of one row cannot be learned, and nothing speaks against it.
-      const names = [...counts].filter(([, count]) => count >= 5).map(([name]) => name);
-      const classOf = new Map(names.map((name, i) => [name, i]));
-      const known = rows.filter(({ label, text }) => classOf.has(label) && text.trim() !== '');
-      if (names.length < 2 || known.length < 50) return;
-      const labels = Int32Array.from(known, ({ label }) => classOf.get(label)!);
-      for (const { row, likely, margin } of suspectLabels(
-        known.map(({ text }) => text),
-        labels,
-        names.length,
-      )) {
-        const { index, label, text } = known[row]!;
-        const message = `is labelled "${label}", where the other rows speak for "${names[likely]}".`;
-        yield { source: sourceOf(index), message, quote: text.slice(0, 100).replace(/\s+/g, ' '), score: margin };
-      }
-    },
-  };
+interface Counted {
+  readonly names: readonly string[];
+  /** Rows of each label. */
+  readonly counts: readonly number[];
+  readonly rows: number;
 }
 
-function typos(sourceOf: SourceOf): Collector {
-  const collected = labelled(false);
-  return {
-    add: collected.add,
-    *finish() {
-      const { rows, counts } = collected.rows();
-      const meant = new Map<string, string>();
-      for (const [name, count] of counts) {
-        const near = [...counts].find(
-          ([other, many]) =>
-            many >= 5 * count && many >= 5 && count <= Math.max(3, 0.01 * rows.length) && isTypo(name, other),
-        );
-        if (near !== undefined) meant.set(name, near[0]);
-      }
-      for (const { index, label } of rows) {
-        const other = meant.get(label);
-        if (other === undefined) continue;
-        const message = `has the label "${label}", where ${counts.get(other)} rows have "${other}".`;
-        yield { source: sourceOf(index), message, fix: `write "${other}".` };
-      }
-    },
-  };
+function* suspects(
+  first: readonly Labelled[],
+  names: readonly string[],
+  sourceOf: Corpus['sourceOf'],
+): Iterable<Placed> {
+  const counts = new Uint32Array(names.length);
+  for (const { label } of first) counts[label]!++;
+  // A label of one row cannot be learned, and nothing speaks against it.
+  const classes = [...counts.keys()].filter((label) => counts[label]! >= 5);
+  const classOf = new Map(classes.map((label, i) => [label, i]));
+  const most = Math.floor(CLASSIFIED.cells / Math.max(1, classes.length));
+  const known = first.filter(({ label, text }) => classOf.has(label) && text.trim() !== '').slice(0, most);
+  if (classes.length < 2 || known.length < 50) return;
+  const own = Int32Array.from(known, ({ label }) => classOf.get(label)!);
+  const texts = known.map(({ text }) => text);
+  for (const { row, likely, margin } of suspectLabels(texts, own, classes.length)) {
+    const { index, label, text } = known[row]!;
+    const message = `is labelled "${names[label]}", where the other rows speak for "${names[classes[likely]!]}".`;
+    const quote = text.slice(0, 100).replace(/\s+/g, ' ');
+    yield {
+      ...{ code: 'DATA_LABEL_SUSPECT', severity: 'review', source: sourceOf(index) },
+      ...{ message, quote, score: margin },
+    };
+  }
+}
+
+function* typos({ names, counts, rows }: Counted, table: ScratchTable, sourceOf: Corpus['sourceOf']): Iterable<Placed> {
+  const meant = new Map<number, number>();
+  for (const [rare, count] of counts.entries()) {
+    if (count > Math.max(3, 0.01 * rows)) continue;
+    const frequent = counts.findIndex(
+      (many, other) => many >= 5 * count && many >= 5 && isTypo(names[rare]!, names[other]!),
+    );
+    if (frequent >= 0) meant.set(rare, frequent);
+  }
+  if (meant.size === 0) return;
+  for (const records of table.pieces(0)) {
+    for (let i = 0; i < records.length; i += 2) {
+      const [label, other] = [records[i + 1]!, meant.get(records[i + 1]!)];
+      if (other === undefined) continue;
+      const message = `has the label "${names[label]}", where ${counts[other]} rows have "${names[other]}".`;
+      const source = sourceOf(records[i]!);
+      yield { code: 'DATA_LABEL_TYPO', severity: 'warning', source, message, fix: `write "${names[other]}".` };
+    }
+  }
 }
 
 const folded = (label: string) =>
@@ -157,31 +180,49 @@ interface Answered {
 /** Characters of an answer that are compared with another. */
 const COMPARED = 400;
 
-function conflicts(sourceOf: SourceOf): Collector {
-  const asked = new Map<number, Answered[] | Answered>();
+const noteAnswered: Noter['note'] = (row, out) => {
+  const { prompt, answer, answers, label } = row;
+  const said = label ?? (answers ? answer : undefined);
+  if (said === undefined || prompt.trim() === '' || said.trim() === '') return out.int(0);
+  out.int(label === undefined ? 1 : 2);
+  out.hash(promptKeyOf(row));
+  out.text(said.slice(0, COMPARED));
+};
+
+function conflicts({ scratch, sourceOf }: Corpus): Collector {
+  const asked = scratch.table(4, HEAPS);
+  const answers = scratch.lists();
   let total = 0;
   return {
-    add({ index, prompt, answer, answers, label }) {
-      const said = label ?? (answers ? answer : undefined);
-      if (said === undefined || prompt.trim() === '' || said.trim() === '') return;
+    take: (note, index) => {
+      const kind = note.int();
+      if (kind === 0) return;
       total++;
-      const item = { index, answer: detached(said.slice(0, COMPARED)), isLabel: label !== undefined };
-      const key = wordKey(prompt);
-      const held = asked.get(key);
-      if (held === undefined) asked.set(key, item);
-      else if (Array.isArray(held)) held.push(item);
-      else asked.set(key, [held, item]);
+      pushHash(asked, note.hash(), index, answers.addText(`${kind === 2 ? 'l' : 'a'}${note.text()}`));
     },
     *finish() {
       // What opens many rows is an instruction, and no question.
       const most = Math.max(10, 0.02 * total);
-      for (const held of asked.values())
-        if (Array.isArray(held) && held.length <= most) yield* conflictsAmong(held, sourceOf);
+      const found: Placed[] = [];
+      for (const held of repeatedHashes(asked, 4)) {
+        if (held.length > most) continue;
+        const rows = held.map(([index, place]): Answered => {
+          const text = answers.textAt(place);
+          return { index, answer: text.slice(1), isLabel: text[0] === 'l' };
+        });
+        if (rows.some(({ answer }) => answer !== rows[0]!.answer)) found.push(...conflictsAmong(rows, sourceOf));
+      }
+      yield* found.sort(byPlace);
     },
   };
 }
 
-function* conflictsAmong(rows: readonly Answered[], sourceOf: SourceOf): Iterable<Placed> {
+/** Heaps come in the order of their hashes. */
+function byPlace({ source: a }: Placed, { source: b }: Placed): number {
+  return a?.file === b?.file ? (a?.line ?? 0) - (b?.line ?? 0) : 0;
+}
+
+function* conflictsAmong(rows: readonly Answered[], sourceOf: Corpus['sourceOf']): Iterable<Placed> {
   for (const row of rows) {
     let found: { kind: 'sure' | 'unsure'; other: Answered } | undefined;
     for (const other of rows) {
@@ -192,13 +233,12 @@ function* conflictsAmong(rows: readonly Answered[], sourceOf: SourceOf): Iterabl
     if (found === undefined) continue;
     const [source, other] = [sourceOf(row.index), sourceOf(found.other.index)];
     const related = rows.flatMap((r) => (r === row ? [] : relatedTo(sourceOf(r.index), source)));
-    const where = other.file === source.file ? `line ${other.line}` : `${other.file}:${other.line}`;
     const brief = (text: string) => (text.length > 40 ? `${text.slice(0, 40)}…` : text).replace(/\s+/g, ' ');
     yield {
-      source,
-      message: `asks what ${where} asks, and answers "${brief(row.answer)}" where that has "${brief(found.other.answer)}".`,
+      ...{ code: 'DATA_CONFLICT', source },
+      message: `asks what ${placeIn(other, source)} asks, and answers "${brief(row.answer)}" where that has "${brief(found.other.answer)}".`,
       related,
-      severity: found.kind === 'sure' ? undefined : 'review',
+      severity: found.kind === 'sure' ? 'warning' : 'review',
     };
   }
 }
@@ -228,7 +268,7 @@ function conflict(a: Answered, b: Answered): 'sure' | 'unsure' | undefined {
   return shared < 0.25 ? 'unsure' : undefined;
 }
 
-const wordsIn = (text: string) => wordsOf(text).filter((word) => /[\p{L}\p{N}]/u.test(word));
+const wordsIn = (text: string) => saidWords(wordsOf(text));
 
 function isPart(a: readonly string[], b: readonly string[]): boolean {
   return a.every((word) => b.includes(word)) || b.every((word) => a.includes(word));
@@ -243,19 +283,12 @@ function overlap(a: readonly string[], b: readonly string[]): number {
 /** Times that the most frequent label outnumbers the rarest, and its share, from which it is told. */
 const IMBALANCE = { ratio: 20, share: 0.9 };
 
-function imbalance(): Collector {
-  const collected = labelled(false);
-  return {
-    add: collected.add,
-    *finish() {
-      const { rows, counts } = collected.rows();
-      const sorted = [...counts].sort((a, b) => b[1] - a[1]);
-      const [first, last] = [sorted[0], sorted.at(-1)];
-      if (first === undefined || last === undefined) return;
-      const [ratio, share] = [first[1] / last[1], first[1] / rows.length];
-      if (ratio < IMBALANCE.ratio && share < IMBALANCE.share) return;
-      const message = `${first[1]} rows (${Math.round(100 * share)} %) are labelled "${first[0]}" and ${last[1]} "${last[0]}".`;
-      yield { source: undefined, message, score: share };
-    },
-  };
+function* imbalance({ names, counts, rows }: Counted): Iterable<Placed> {
+  const sorted = counts.map((count, i) => [names[i]!, count] as const).sort((a, b) => b[1] - a[1]);
+  const [first, last] = [sorted[0], sorted.at(-1)];
+  if (first === undefined || last === undefined) return;
+  const [ratio, share] = [first[1] / last[1], first[1] / rows];
+  if (ratio < IMBALANCE.ratio && share < IMBALANCE.share) return;
+  const message = `${first[1]} rows (${Math.round(100 * share)} %) are labelled "${first[0]}" and ${last[1]} "${last[0]}".`;
+  yield { code: 'DATA_IMBALANCE', severity: 'info', source: undefined, message, score: share };
 }

@@ -38,6 +38,9 @@ const WORDS: Readonly<Record<string, string>> = {
 };
 
 const LANGUAGES = Object.keys(WORDS);
+/** Places of the languages that are told by their words. */
+const ALL = [...LANGUAGES.keys()];
+const CYRILLIC = [LANGUAGES.indexOf('ru'), LANGUAGES.indexOf('uk')];
 const INDEX: ReadonlyMap<string, readonly number[]> = indexWords();
 
 function indexWords(): Map<string, number[]> {
@@ -52,6 +55,12 @@ function indexWords(): Map<string, number[]> {
   return index;
 }
 
+/** All languages that {@link languageOf} tells. */
+export const LANGUAGE_CODES: readonly string[] = [
+  ...LANGUAGES,
+  ...SCRIPTS.map(([name]) => name).filter((name) => name !== 'cyrillic'),
+];
+
 /** Characters looked at: enough to tell. */
 const LOOK = 300;
 
@@ -63,7 +72,7 @@ export function languageOf(text: string): string | undefined {
     const letters = Math.max(1, sample.match(/\p{L}/gu)?.length ?? 0);
     for (const [name, pattern] of SCRIPTS) {
       const share = (sample.match(pattern)?.length ?? 0) / letters;
-      if (share > (name === 'ja' ? 0.1 : 0.5)) return name === 'cyrillic' ? wordLanguage(sample, ['ru', 'uk']) : name;
+      if (share > (name === 'ja' ? 0.1 : 0.5)) return name === 'cyrillic' ? wordLanguage(sample, CYRILLIC) : name;
     }
   }
   return wordLanguage(sample);
@@ -71,17 +80,16 @@ export function languageOf(text: string): string | undefined {
 
 /** The language of a row's answer, which several checks ask for. */
 export function answerLanguage(row: { readonly answer: string }): string | undefined {
-  const known = ANSWERS.get(row);
-  if (known !== undefined) return known.language;
-  const language = languageOf(row.answer);
-  ANSWERS.set(row, { language });
-  return language;
+  if (last?.row !== row) last = { row, language: languageOf(row.answer) };
+  return last.language;
 }
 
-const ANSWERS = new WeakMap<object, { readonly language: string | undefined }>();
+/** The row at hand. */
+let last: { readonly row: object; readonly language: string | undefined } | undefined;
 
-function wordLanguage(sample: string, among: readonly string[] = LANGUAGES): string | undefined {
-  const words = sample.toLowerCase().match(/[\p{L}\p{M}']{2,}/gu) ?? [];
+function wordLanguage(sample: string, among = ALL): string | undefined {
+  const lower = sample.toLowerCase();
+  const words = lower.match(/[^a-z'\s!-~]/.test(lower) ? /[\p{L}\p{M}']{2,}/gu : /[a-z']{2,}/g) ?? [];
   if (words.length < 5) return undefined;
   const seen = new Set<string>();
   const scores = new Float64Array(LANGUAGES.length);
@@ -96,8 +104,7 @@ function wordLanguage(sample: string, among: readonly string[] = LANGUAGES): str
   }
   let best = -1;
   let second = 0;
-  for (const [i, name] of LANGUAGES.entries()) {
-    if (!among.includes(name)) continue;
+  for (const i of among) {
     if (best < 0 || scores[i]! > scores[best]!) {
       second = best < 0 ? 0 : scores[best]!;
       best = i;

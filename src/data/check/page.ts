@@ -1,4 +1,5 @@
-import type { CheckGroup, CheckReport } from './run.ts';
+import type { CheckGroup } from './gathered.ts';
+import type { CheckReport } from './run.ts';
 
 const COLOURS = { error: '#b3261e', warning: '#9a6700', review: '#1f6feb', info: '#57606a' } as const;
 

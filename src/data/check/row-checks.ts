@@ -4,11 +4,11 @@ import { answerLanguage, languageOf } from './language.ts';
 import { beginningToken, residue, templateToken, writtenTurns } from './markup.ts';
 import { findPersonal, masked, type PersonalKind, type PersonalSpan } from './personal.ts';
 import { findSecrets } from './secrets.ts';
-import { type Check, type CheckRow, type Found, type Part, quoteAt } from './types.ts';
+import { type CheckRow, type Found, type Part, quoteAt, type RowCheck } from './types.ts';
 import { generalisation, refusal, repetition, toxic } from './wording.ts';
 
 /** The checks that look at a row alone. */
-export function rowChecks(): Check[] {
+export function rowChecks(): RowCheck[] {
   return [...formChecks(), ...encodingChecks(), ...contentChecks(), ...personalChecks(), SECRETS];
 }
 
@@ -27,10 +27,9 @@ function inParts(row: CheckRow, look: (part: Part) => Found | undefined): Found 
   return first;
 }
 
-const SECRETS: Check = {
+const SECRETS: RowCheck = {
   code: 'DATA_SECRET',
   severity: 'error',
-  needs: 'row',
   find: (row) => inParts(row, secretIn),
 };
 
@@ -47,12 +46,11 @@ function hide(text: string, start: number, end: number): string {
   return `${start > 30 ? '…' : ''}${before}${shown}${end < text.length ? '…' : ''}`;
 }
 
-function formChecks(): Check[] {
+function formChecks(): RowCheck[] {
   return [
     {
       code: 'DATA_SPECIAL_TOKEN',
       severity: 'error',
-      needs: 'row',
       find: (row) =>
         inParts(row, ({ role, text }) => {
           const found = templateToken(text);
@@ -66,14 +64,12 @@ function formChecks(): Check[] {
     {
       code: 'DATA_DOUBLE_BOS',
       severity: 'error',
-      needs: 'row',
       find: (row) =>
         doubleIds(row) ?? inParts(row, ({ role, text }) => (role === 'other' ? undefined : doubleText(text))),
     },
     {
       code: 'DATA_END_OF_TURN',
       severity: 'warning',
-      needs: 'row',
       find: ({ tokens }) => {
         if (tokens === undefined) return undefined;
         const last = tokens.labels.findLastIndex((label) => label !== -100);
@@ -85,7 +81,6 @@ function formChecks(): Check[] {
     {
       code: 'DATA_TURNS_IN_TEXT',
       severity: 'review',
-      needs: 'row',
       find: (row) =>
         inParts(row, ({ role, text }) => {
           const at = role === 'assistant' ? writtenTurns(text) : -1;
@@ -95,7 +90,6 @@ function formChecks(): Check[] {
     {
       code: 'DATA_MARKUP',
       severity: 'review',
-      needs: 'row',
       find: (row) =>
         inParts(row, ({ role, text }) => {
           const found = role === 'tool' ? undefined : residue(text);
@@ -117,13 +111,12 @@ function doubleIds({ tokens }: CheckRow): Found | undefined {
   return { message: `starts with the id ${ids[0]} twice.` };
 }
 
-function encodingChecks(): Check[] {
+function encodingChecks(): RowCheck[] {
   const unusual = (part: Part) => UNUSUAL.test(part.text);
   return [
     {
       code: 'DATA_MOJIBAKE',
       severity: 'warning',
-      needs: 'row',
       find: (row) =>
         inParts(row, (part) => {
           const at = unusual(part) ? mojibakeAt(part.text) : -1;
@@ -135,7 +128,6 @@ function encodingChecks(): Check[] {
     {
       code: 'DATA_ENCODING',
       severity: 'warning',
-      needs: 'row',
       find: (row) =>
         inParts(row, (part) => {
           const found = unusual(part) ? UNDECODED.exec(part.text) : null;
@@ -146,7 +138,6 @@ function encodingChecks(): Check[] {
     {
       code: 'DATA_CONTROL',
       severity: 'warning',
-      needs: 'row',
       find: (row) =>
         inParts(row, (part) => {
           // Halves of wrongly decoded characters are told as such.
@@ -162,14 +153,13 @@ function encodingChecks(): Check[] {
   ];
 }
 
-function contentChecks(): Check[] {
+function contentChecks(): RowCheck[] {
   const inAnswers = (row: CheckRow, look: (part: Part) => Found | undefined) =>
     inParts(row, (part) => (part.role === 'assistant' ? look(part) : undefined));
   return [
     {
       code: 'DATA_EMPTY_ANSWER',
       severity: 'error',
-      needs: 'row',
       find: (row) =>
         // What is empty to the eye of trim() was told already.
         inAnswers(row, ({ text }) =>
@@ -179,7 +169,6 @@ function contentChecks(): Check[] {
     {
       code: 'DATA_REFUSAL',
       severity: 'warning',
-      needs: 'row',
       find: (row) =>
         inAnswers(row, ({ text }) => {
           const found = refusal(text);
@@ -189,7 +178,6 @@ function contentChecks(): Check[] {
     {
       code: 'DATA_ECHO',
       severity: 'warning',
-      needs: 'row',
       find: ({ answers, prompt, answer }) =>
         answers && answer.trim().length > 12 && answer.trim() === prompt.trim()
           ? { message: 'answers with the question itself.', quote: quoteAt(answer) }
@@ -198,7 +186,6 @@ function contentChecks(): Check[] {
     {
       code: 'DATA_REPETITION',
       severity: 'warning',
-      needs: 'row',
       find: (row) =>
         inAnswers(row, ({ text }) => {
           const again = repetition(text);
@@ -210,7 +197,6 @@ function contentChecks(): Check[] {
     {
       code: 'DATA_TOXIC',
       severity: 'warning',
-      needs: 'row',
       find: (row) =>
         inParts(row, ({ role, text }) => {
           const found = toxic(text);
@@ -222,7 +208,6 @@ function contentChecks(): Check[] {
     {
       code: 'DATA_BIAS',
       severity: 'warning',
-      needs: 'row',
       find: (row) =>
         inParts(row, ({ role, text }) => {
           const at = generalisation(text);
@@ -231,7 +216,7 @@ function contentChecks(): Check[] {
           return role === 'user' ? { ...told, severity: 'review' } : told;
         }),
     },
-    { code: 'DATA_LANGUAGE', severity: 'warning', needs: 'row', find: otherLanguage },
+    { code: 'DATA_LANGUAGE', severity: 'warning', find: otherLanguage },
   ];
 }
 
@@ -259,7 +244,7 @@ const PERSONAL_CODES: Readonly<Record<PersonalKind, ErrorCode>> = {
   ip: 'DATA_PII_IP',
 };
 
-function personalChecks(): Check[] {
+function personalChecks(): RowCheck[] {
   let seen: CheckRow | undefined;
   let spans: readonly (PersonalSpan & { readonly part: Part })[] = [];
   const personal = (row: CheckRow) => {
@@ -272,7 +257,6 @@ function personalChecks(): Check[] {
   return (Object.entries(PERSONAL_CODES) as [PersonalKind, ErrorCode][]).map(([kind, code]) => ({
     code,
     severity: 'warning',
-    needs: 'row',
     find(row) {
       const found = personal(row).filter((span) => span.kind === kind);
       const [first] = found;

@@ -25,39 +25,30 @@ export type ReadOptions = Pick<NormaliseOptions, 'format' | 'roles'> & {
 };
 
 /** Makes of a record what the checks look at; what is wrong with its form is reported. */
-export function readCheckRow(
-  value: unknown,
-  at: { readonly source: RowSource; readonly index: number },
-  options: ReadOptions,
-  complain: Complain,
-): ReadRow {
+export function readCheckRow(value: unknown, source: RowSource, options: ReadOptions, complain: Complain): ReadRow {
   const pair = preference(value);
-  if (pair !== undefined) return { shape: 'preference', trained: undefined, row: preferenceRow(pair, at, complain) };
+  if (pair !== undefined)
+    return { shape: 'preference', trained: undefined, row: preferenceRow(pair, source, complain) };
   const recognised = recognise(value, { shape: options.shape });
   if (recognised.shape === undefined) {
     complain('DATA_SHAPE_UNKNOWN', recognised.message, recognised.fix);
-    return { shape: undefined, trained: undefined, row: leavesRow(value, at) };
+    return { shape: undefined, trained: undefined, row: leavesRow(value, source) };
   }
   const { shape } = recognised;
   const fields = value as Fields;
   const once = new Set<ErrorCode>();
-  const trained = normalise({ fields, shape, source: at.source }, options, (code, message, fix) => {
+  const trained = normalise({ fields, shape, source }, options, (code, message, fix) => {
     // A row that fails in one way at several places is one finding.
     if (!once.has(code)) complain(code, message, fix);
     once.add(code);
   });
-  if (trained === undefined) return { shape, trained, row: leavesRow(value, at) };
+  if (trained === undefined) return { shape, trained, row: leavesRow(value, source) };
   const label = labelOf(fields, shape);
-  return { shape, trained, row: rowOf(trained, at, label) };
+  return { shape, trained, row: rowOf(trained, source, label) };
 }
 
-function rowOf(
-  row: Row,
-  at: { readonly source: RowSource; readonly index: number },
-  label: string | undefined,
-): CheckRow {
-  const { source: _, ...content } = row;
-  const base = { ...at, label, key: `${JSON.stringify(content)}\u0000${label ?? ''}` };
+function rowOf(row: Row, source: RowSource, label: string | undefined): CheckRow {
+  const base = { source, label, key: `${keyOf(row)}\u0000${label ?? ''}` };
   switch (row.kind) {
     case 'messages':
       return { ...base, ...conversation(row.messages) };
@@ -88,6 +79,21 @@ function rowOf(
   }
 }
 
+/** All that a row says. */
+function keyOf(row: Row): string {
+  // Plain conversations are most rows, and need no JSON.
+  if (row.kind === 'messages' && row.tools === undefined && row.messages.every(isPlain)) {
+    return row.messages.map(({ role, content }) => `${role}\u0001${content}`).join('\u0002');
+  }
+  const { source: _, ...content } = row;
+  return JSON.stringify(content);
+}
+
+function isPlain(message: Message): boolean {
+  for (const name in message) if (name !== 'role' && name !== 'content') return false;
+  return true;
+}
+
 function conversation(messages: readonly Message[]): Pick<CheckRow, 'parts' | 'prompt' | 'answer' | 'answers'> {
   const parts = messages.flatMap((message, i) => messageParts(message, `message ${i + 1} (${message.role})`));
   const last = messages.findLastIndex((m) => m.role === 'assistant');
@@ -109,10 +115,10 @@ function messageParts({ role, content, reasoning_content, tool_calls }: Message,
 }
 
 /** The texts of a row that is not understood: what must not be in any row is looked for there too. */
-function leavesRow(value: unknown, at: { readonly source: RowSource; readonly index: number }): CheckRow {
+function leavesRow(value: unknown, source: RowSource): CheckRow {
   const parts: Part[] = [];
   collect(value, '', parts, 0);
-  return { ...at, parts, prompt: '', answer: '', answers: false, label: undefined, key: JSON.stringify(value) ?? '' };
+  return { source, parts, prompt: '', answer: '', answers: false, label: undefined, key: JSON.stringify(value) ?? '' };
 }
 
 const MAX_DEPTH = 40;
@@ -183,11 +189,7 @@ function textIn(value: unknown): string {
   return fields.tool_calls === undefined ? '' : JSON.stringify(fields.tool_calls);
 }
 
-function preferenceRow(
-  { asked, answers, mark }: Preference,
-  at: { readonly source: RowSource; readonly index: number },
-  complain: Complain,
-): CheckRow {
+function preferenceRow({ asked, answers, mark }: Preference, source: RowSource, complain: Complain): CheckRow {
   const roleOf = (name: string): Role =>
     name === 'system' || name === 'tool' ? name : /^(assistant|gpt|bot|model)$/.test(name) ? 'assistant' : 'user';
   const parts: Part[] = [
@@ -204,5 +206,5 @@ function preferenceRow(
   const prompt = asked.filter((turn) => turn.role !== 'system').map((turn) => turn.text);
   const answer = answers[0]!.text;
   const key = JSON.stringify([asked, answers, mark]);
-  return { ...at, parts, prompt: prompt.join('\n'), answer, answers: true, label: undefined, key };
+  return { source, parts, prompt: prompt.join('\n'), answer, answers: true, label: undefined, key };
 }

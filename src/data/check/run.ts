@@ -1,17 +1,18 @@
-import { CATALOGUE, type CatalogueEntry, type ErrorCode, TunesmithError } from '../../errors/index.ts';
+import { TunesmithError } from '../../errors/index.ts';
+import { fileExists, fileSize, freeDiskBytes } from '../../io/files.ts';
+import { openScratch, SCRATCH_BUDGET, scratchFolder } from '../../io/scratch.ts';
 import type { Role } from '../../text/messages.ts';
 import type { ColumnMap } from '../columns.ts';
-import { ignoredColumns } from '../normalise.ts';
-import { type OpenedFile, openFiles } from '../open-files.ts';
-import type { RawRecord } from '../records.ts';
-import type { Row, RowSource } from '../row.ts';
-import type { Fields, RowShape } from '../shapes.ts';
-import { type ReadOptions, readCheckRow } from './row.ts';
-import { checkTable, readingSeverity } from './table.ts';
-import { type Check, type CheckFinding, type CheckRow, type CheckSeverity, type Found, SEVERITIES } from './types.ts';
-
-/** Findings of a code that are kept; all are counted. */
-const MOST = 100_000;
+import { type OpenedFile, type OpenedFiles, openFiles } from '../open-files.ts';
+import type { RowShape } from '../shapes.ts';
+import { type BatchFinding, type BatchResult, type Inspect, NOTED_SHAPES } from './batch.ts';
+import { type CheckGroup, type Findings, gatherFindings, openSources, type Sources } from './gathered.ts';
+import { openSketches } from './near.ts';
+import { type NoteReader, openBits, readNotes } from './notes.ts';
+import { readCheckRow } from './row.ts';
+import { lineBatches, openShare, recordBatches, type Share } from './share.ts';
+import { corpusChecks, readingSeverity } from './table.ts';
+import type { CheckRow, Collector, Corpus } from './types.ts';
 
 /** What a check is told. */
 export interface CheckOptions {
@@ -28,20 +29,25 @@ export interface CheckOptions {
   /** Rows are to be classified: one without a label is an error. */
   readonly labels?: boolean | undefined;
   /** Looks at each row that can be trained with the model that will train on it. */
-  readonly inspect?: ((row: Row) => Iterable<Found & { readonly code: ErrorCode }>) | undefined;
+  readonly inspect?: Inspect | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Called now and then with the number of rows read. */
-  readonly onRows?: ((rows: number) => void) | undefined;
+  /** Called now and then while files are read, and once when all are. */
+  readonly onProgress?: ((progress: CheckProgress) => void) | undefined;
+  /** Called before what is put aside goes to the disk. */
+  readonly onSpace?:
+    | ((space: { readonly bytes: number; readonly folder: string; readonly free: number }) => void)
+    | undefined;
+  /** Threads that look at rows; 0 for none but this one. As many as there are processors where files are large, if not given. */
+  readonly threads?: number | undefined;
+  /** Bytes that are put aside in memory before they go to the disk. */
+  readonly budget?: number | undefined;
 }
 
-/** All findings of one code and severity. */
-export interface CheckGroup {
-  readonly code: ErrorCode;
-  readonly severity: CheckSeverity;
-  readonly count: number;
-  readonly findings: readonly CheckFinding[];
-  readonly rule: string;
-  readonly fix: string | undefined;
+/** How far a check is: rows, and bytes of the files on the disk. */
+export interface CheckProgress {
+  readonly rows: number;
+  readonly bytes: number;
+  readonly total: number;
 }
 
 /** What a check found, and what it looked at. */
@@ -56,225 +62,218 @@ export interface CheckReport {
 }
 
 /**
- * Reads all rows once and looks for everything that the table of checks names. Rows are not kept.
+ * Reads all rows once and looks for everything that the table of checks names. Rows are not kept; what is kept of each goes to the disk where
+ * it grows large. Large files are divided among threads; what comes out is the same.
  *
- * @throws FILE_NOT_FOUND, DATA_FILE_TYPE; whatever else is wrong with a file is a finding
+ * @throws FILE_NOT_FOUND, DATA_FILE_TYPE, DISK_FULL; whatever else is wrong with a file is a finding
  */
 export async function checkFiles(files: readonly string[], options: CheckOptions = {}): Promise<CheckReport> {
-  const sources = createSources();
   const heldOut = await readHeldOut(options);
-  const checks = checkTable(sources.of, heldOut);
-  const state: State = {
-    options,
-    sources,
-    findings: createFindings(options.allow ?? []),
-    finders: checks.filter((check) => check.needs === 'row'),
-    collectors: checks.flatMap((check) => (check.needs === 'corpus' ? [{ check, ...check.open() }] : [])),
-    lengths: [],
-    labels: new Map(),
-  };
-  const read: { path: string; rows: number; shape: string | undefined }[] = [];
   const opened = openFiles(files, options);
-  for (const path of opened.paths) read.push(await checkFile(opened.open(path), state));
-  opened.finish();
-  for (const { check, finish } of state.collectors) {
-    options.signal?.throwIfAborted();
-    for (const placed of finish())
-      state.findings.add(check.code, check.severity, placed, placed.source ?? { file: read[0]?.path ?? '' });
+  const bytes = opened.paths.reduce((sum, path) => sum + (fileExists(path) ? fileSize(path) : 0), 0);
+  const { roles, map, shape, labels, inspect, threads, budget = SCRATCH_BUDGET } = options;
+  const scratch = openScratch(budget);
+  const share = openShare({ roles, map, shape, labels, heldOut }, { bytes, threads, inspect });
+  try {
+    const sources = openSources();
+    const sketches = openSketches(scratch);
+    const corpus: Corpus = { scratch, sourceOf: sources.of, copies: openBits(), sketches, heldOut };
+    const run: Run = {
+      ...{ options, opened, share, sources, total: bytes, budget, before: 0, noted: 0, isSpaceTold: false },
+      findings: gatherFindings(options.allow ?? []),
+      collectors: corpusChecks(heldOut.length > 0).map((check) => check.collector(corpus)),
+      lengths: [],
+      labels: new Map(),
+    };
+    const read: FileState[] = [];
+    for (const path of opened.paths) read.push(await checkFile(opened.open(path), run));
+    options.onProgress?.({ rows: sources.count(), bytes, total: bytes });
+    opened.finish();
+    await finish(run, read[0]?.path ?? '');
+    const told = read.map(({ path, rows, shape: found }) => ({ path, rows, shape: found }));
+    return {
+      rows: sources.count(),
+      files: told,
+      groups: run.findings.groups(),
+      lengths: run.lengths,
+      labels: run.labels,
+    };
+  } finally {
+    await share.close();
+    scratch.close();
   }
-  const { lengths, labels } = state;
-  return { rows: sources.count(), files: read, groups: state.findings.groups(), lengths, labels };
 }
 
-interface State {
+interface Run {
   readonly options: CheckOptions;
+  readonly opened: OpenedFiles;
+  readonly share: Share;
   readonly sources: Sources;
   readonly findings: Findings;
-  readonly finders: readonly Extract<Check, { needs: 'row' }>[];
-  readonly collectors: readonly (ReturnType<Extract<Check, { needs: 'corpus' }>['open']> & { readonly check: Check })[];
+  readonly collectors: readonly Collector[];
   readonly lengths: number[];
   readonly labels: Map<string, number>;
-}
-
-async function checkFile({ path, records, roles }: OpenedFile, state: State) {
-  const { options, findings, sources } = state;
-  const file: FileState = { path, roles, shape: undefined, shapeLine: 0, isIgnoredTold: false };
-  const before = sources.count();
-  let lines = 0;
-  try {
-    for await (const record of records) {
-      lines++;
-      checkRecord(record, file, state);
-      if ((sources.count() & 1023) === 0) {
-        options.signal?.throwIfAborted();
-        options.onRows?.(sources.count());
-      }
-    }
-  } catch (error) {
-    if (!(error instanceof TunesmithError) || error.code === 'FILE_NOT_FOUND') throw error;
-    const { message, line, fix } = error.details;
-    findings.add(error.code, 'error', { message, fix }, { file: path, line });
-    lines++;
-  }
-  if (lines === 0) findings.add('DATA_EMPTY_FILE', 'error', { message: 'holds no rows.' }, { file: path });
-  return { path, rows: sources.count() - before, shape: file.shape };
+  readonly total: number;
+  readonly budget: number;
+  /** Bytes of the files before the one at hand. */
+  before: number;
+  /** Bytes of what was noted of the rows. */
+  noted: number;
+  isSpaceTold: boolean;
 }
 
 interface FileState {
   readonly path: string;
-  readonly roles: Readonly<Record<string, Role>>;
+  rows: number;
+  records: number;
   shape: string | undefined;
   shapeLine: number;
   isIgnoredTold: boolean;
 }
 
-function checkRecord(record: RawRecord, file: FileState, state: State): void {
-  const { findings, options } = state;
-  const source: RowSource = { file: file.path, line: record.line };
-  if ('code' in record) {
-    findings.add(record.code, 'error', { message: record.message }, source);
-    return;
+async function checkFile(source: OpenedFile, run: Run): Promise<FileState> {
+  const { path, records, blocks } = source;
+  const { share, findings } = run;
+  const file: FileState = { path, rows: 0, records: 0, shape: undefined, shapeLine: 0, isIgnoredTold: false };
+  const waiting: (BatchResult | Promise<BatchResult>)[] = [];
+  const gatherOne = async () => {
+    run.options.signal?.throwIfAborted();
+    gather(await waiting.shift()!, file, run);
+    const bytes = run.before + source.drawn();
+    tellSpace(run, source.drawn());
+    run.options.onProgress?.({ rows: run.sources.count(), bytes, total: run.total });
+  };
+  try {
+    for await (const task of blocks === undefined ? recordBatches(path, records) : lineBatches(path, blocks)) {
+      waiting.push(share.run(task));
+      if (waiting.length >= share.size) await gatherOne();
+    }
+    while (waiting.length > 0) await gatherOne();
+  } catch (error) {
+    while (waiting.length > 0) await gatherOne();
+    if (!(error instanceof TunesmithError) || error.code === 'FILE_NOT_FOUND' || error.code === 'DISK_FULL')
+      throw error;
+    const { message, line, fix } = error.details;
+    findings.add(error.code, 'error', { message, fix }, { file: path, line });
+    file.records++;
   }
-  const index = state.sources.push(source);
-  const complain = (code: ErrorCode, message: string, fix?: string) =>
-    findings.add(code, readingSeverity(code), { message, fix }, source);
-  const read = readCheckRow(record.value, { source, index }, readOptions(options, file.roles), complain);
-  const { shape, row, trained } = read;
-  if (shape !== undefined && file.shape === undefined) Object.assign(file, { shape, shapeLine: record.line });
-  else if (shape !== undefined && shape !== file.shape) {
-    complain('DATA_SHAPE_MIXED', `has the shape ${shape}, but line ${file.shapeLine} has ${file.shape}.`);
-  }
-  if (!file.isIgnoredTold && shape !== undefined && shape !== 'preference')
-    tellIgnored(record.value as Fields, shape, file, complain);
-  checkRow(row, state);
-  if (options.labels === true && shape !== undefined && row.label === undefined)
-    complain('DATA_LABEL', 'has no label.');
-  if (trained !== undefined && options.inspect !== undefined) {
-    for (const found of options.inspect(trained)) findings.add(found.code, readingSeverity(found.code), found, source);
-  }
+  if (file.records === 0) findings.add('DATA_EMPTY_FILE', 'error', { message: 'holds no rows.' }, { file: path });
+  run.before += source.drawn();
+  return file;
 }
 
-function checkRow(row: CheckRow, { finders, collectors, findings, lengths, labels }: State): void {
-  const founds = finders.flatMap((check) => {
-    const found = check.find(row);
-    return found === undefined ? [] : [{ check, found }];
-  });
-  // Where a row holds a secret, only the check that masks it quotes the row.
-  const isSecret = founds.some(({ check }) => check.code === 'DATA_SECRET');
-  for (const { check, found } of founds) {
-    const told = isSecret && check.code !== 'DATA_SECRET' ? { ...found, quote: undefined } : found;
-    findings.add(check.code, check.severity, told, row.source);
+/** Takes in what was found in a batch, in the order of the rows. */
+function gather(batch: BatchResult, file: FileState, run: Run): void {
+  const { findings, sources, opened } = run;
+  const note = readNotes(batch);
+  const tell = ({ code, severity, found, line }: BatchFinding) =>
+    findings.add(code, severity, found, { file: file.path, line });
+  let next = 0;
+  for (let row = 0; row < batch.rows; row++) {
+    const line = note.int();
+    const index = sources.push({ file: file.path, line });
+    for (; (batch.findings[next]?.row ?? batch.rows) <= row; next++) tell(batch.findings[next]!);
+    gatherShape(note.int(), line, file, findings);
+    gatherFigures(note, run);
+    for (const collector of run.collectors) collector.take(note, index);
   }
-  for (const { add } of collectors) add(row);
-  const said = row.answer.length || row.prompt.length;
+  for (; next < batch.findings.length; next++) tell(batch.findings[next]!);
+  if (batch.ignored !== undefined) tellIgnored(batch.ignored, file, findings);
+  opened.meet(batch.columns);
+  if (!run.isSpaceTold) run.noted += batch.numbers.byteLength + batch.texts.reduce((sum, text) => sum + text.length, 0);
+  file.rows += batch.rows;
+  file.records += batch.records;
+}
+
+function gatherShape(number: number, line: number, file: FileState, findings: Findings): void {
+  const shape = NOTED_SHAPES[number];
+  if (shape === undefined || shape === file.shape) return;
+  if (file.shape === undefined) {
+    Object.assign(file, { shape, shapeLine: line });
+    return;
+  }
+  const message = `has the shape ${shape}, but line ${file.shapeLine} has ${file.shape}.`;
+  findings.add('DATA_SHAPE_MIXED', readingSeverity('DATA_SHAPE_MIXED'), { message }, { file: file.path, line });
+}
+
+/** Labels whose rows are counted. */
+const MOST_LABELS = 10_000;
+
+function gatherFigures(note: NoteReader, { lengths, labels }: Run): void {
+  const said = note.int();
   const bin = said <= 1 ? 0 : Math.ceil(Math.log2(said));
   while (lengths.length <= bin) lengths.push(0);
   lengths[bin]!++;
-  if (row.label !== undefined && (labels.has(row.label) || labels.size < 10_000)) {
-    labels.set(row.label, (labels.get(row.label) ?? 0) + 1);
-  }
+  if (note.int() === 0) return;
+  const label = note.text();
+  if (labels.has(label) || labels.size < MOST_LABELS) labels.set(label, (labels.get(label) ?? 0) + 1);
 }
 
 /** Columns that are read as labels are used here, though only classifiers train on them. */
 const READ_HERE: readonly string[] = ['label', 'labels', 'category', 'intent', 'class', 'sentiment', 'topic'];
 
-function tellIgnored(
-  fields: Fields,
-  shape: RowShape,
-  file: FileState,
-  complain: (code: ErrorCode, message: string) => void,
-): void {
+function tellIgnored(ignored: NonNullable<BatchResult['ignored']>, file: FileState, findings: Findings): void {
+  if (file.isIgnoredTold) return;
   file.isIgnoredTold = true;
-  const names = ignoredColumns(fields, shape).filter((name) => !READ_HERE.includes(name));
-  if (names.length > 0) complain('DATA_COLUMN_IGNORED', `columns that are not used: ${names.slice(0, 20).join(', ')}.`);
+  const names = ignored.names.filter((name) => !READ_HERE.includes(name));
+  if (names.length === 0) return;
+  const message = `columns that are not used: ${names.slice(0, 20).join(', ')}.`;
+  const at = { file: file.path, line: ignored.line };
+  findings.add('DATA_COLUMN_IGNORED', readingSeverity('DATA_COLUMN_IGNORED'), { message }, at);
 }
 
-function readOptions({ shape, roles }: CheckOptions, own: Readonly<Record<string, Role>>): ReadOptions {
-  return { format: 'chat', shape, roles: { ...own, ...roles } };
+/** Bytes that a row takes beside what is noted of it: keys of near-duplicates, and places. */
+const ROW_BYTES = 220;
+/** Rows by which the others are judged. */
+const JUDGED = 1000;
+
+/** Says how much space the rest will take on the disk, once enough is known. @throws DISK_FULL if there is not as much */
+function tellSpace(run: Run, drawn: number): void {
+  const { sources, total, before, budget, options } = run;
+  if (run.isSpaceTold || sources.count() < JUDGED) return;
+  run.isSpaceTold = true;
+  const rows = (sources.count() * total) / Math.max(1, before + drawn);
+  const bytes = rows * (ROW_BYTES + run.noted / sources.count());
+  if (bytes < budget) return;
+  const free = freeDiskBytes(scratchFolder());
+  options.onSpace?.({ bytes, folder: scratchFolder(), free });
+  if (bytes < free) return;
+  const message = `${(bytes / 1e9).toFixed(1)} GB are put aside while so many rows are compared, and ${(free / 1e9).toFixed(1)} GB are free.`;
+  throw new TunesmithError('DISK_FULL', { message, file: scratchFolder() });
+}
+
+function addTo(counts: Uint32Array, more: Uint32Array | undefined): void {
+  for (let i = 0; more !== undefined && i < counts.length; i++) counts[i]! += more[i]!;
+}
+
+/** Lets the checks over all rows say what they found. */
+async function finish({ share, collectors, findings, options }: Run, file: string): Promise<void> {
+  const threads = (await share.counts()).map((result) => result.counts);
+  for (const [k, collector] of collectors.entries()) {
+    const counts = new Uint32Array(threads[0]?.[k]?.length ?? 0);
+    for (const own of threads) addTo(counts, own[k]);
+    for (const { code, severity, source, ...found } of collector.finish(counts)) {
+      options.signal?.throwIfAborted();
+      findings.add(code, severity, found, source ?? { file });
+    }
+    await new Promise(setImmediate);
+  }
 }
 
 /** @throws FILE_NOT_FOUND and all that reading throws: rows to test with are not what is checked */
-async function readHeldOut({ heldOut = [], ...options }: CheckOptions): Promise<CheckRow[]> {
+async function readHeldOut({ heldOut = [], shape, roles, signal }: CheckOptions): Promise<CheckRow[]> {
   const rows: CheckRow[] = [];
   const opened = openFiles(heldOut);
   for (const path of opened.paths) {
-    const { records, roles } = opened.open(path);
+    const { records, roles: own } = opened.open(path);
     for await (const record of records) {
-      if ((rows.length & 1023) === 0) options.signal?.throwIfAborted();
+      if ((rows.length & 1023) === 0) signal?.throwIfAborted();
       if ('code' in record)
         throw new TunesmithError(record.code, { message: record.message, file: path, line: record.line });
-      const at = { source: { file: path, line: record.line }, index: rows.length };
-      rows.push(readCheckRow(record.value, at, readOptions(options, roles), () => undefined).row);
+      const source = { file: path, line: record.line };
+      const options = { format: 'chat', shape, roles: { ...own, ...roles } } as const;
+      rows.push(readCheckRow(record.value, source, options, () => undefined).row);
     }
   }
   return rows;
-}
-
-/** Where rows stand, in few bytes each. */
-interface Sources {
-  push(source: RowSource): number;
-  of(index: number): RowSource;
-  count(): number;
-}
-
-function createSources(): Sources {
-  const starts: { from: number; file: string }[] = [];
-  const lines: number[] = [];
-  return {
-    push({ file, line }) {
-      if (starts.at(-1)?.file !== file) starts.push({ from: lines.length, file });
-      return lines.push(line) - 1;
-    },
-    of(index) {
-      const start = starts.findLast(({ from }) => from <= index)!;
-      return { file: start.file, line: lines[index]! };
-    },
-    count: () => lines.length,
-  };
-}
-
-interface Findings {
-  add(
-    code: ErrorCode,
-    severity: CheckSeverity,
-    found: Found,
-    at: { readonly file: string; readonly line?: number | undefined },
-  ): void;
-  groups(): CheckGroup[];
-}
-
-function createFindings(allow: readonly string[]): Findings {
-  const allowed = new Set(allow);
-  const groups = new Map<string, CheckGroup & { count: number; findings: CheckFinding[] }>();
-  const told = new Map<ErrorCode, Set<string>>();
-  return {
-    add(code, own, found, { file, line }) {
-      const places = told.get(code) ?? new Set<string>();
-      told.set(code, places);
-      // Two checks may see the same thing in one row; the first that speaks is the surer one.
-      if (line !== undefined && places.size < MOST) {
-        const place = `${file}:${line}`;
-        if (places.has(place)) return;
-        places.add(place);
-      }
-      const meant = found.severity ?? own;
-      const severity = meant === 'error' && allowed.has(code) ? 'warning' : meant;
-      const entry: CatalogueEntry = CATALOGUE[code];
-      const key = `${code} ${severity}`;
-      let group = groups.get(key);
-      if (group === undefined) {
-        group = { code, severity, count: 0, findings: [], rule: entry.rule, fix: found.fix ?? entry.fix };
-        groups.set(key, group);
-      }
-      group.count++;
-      if (group.findings.length >= MOST) return;
-      const { message, related = [], quote, score } = found;
-      const fix = (found.fix ?? entry.fix)?.replace(/\bFILE\b/, file);
-      group.findings.push({ code, severity, file, line, message, fix, related, quote, score });
-    },
-    groups() {
-      const rank = (g: CheckGroup) => SEVERITIES.indexOf(g.severity);
-      return [...groups.values()].sort((a, b) => rank(a) - rank(b) || b.count - a.count);
-    },
-  };
 }

@@ -1,14 +1,13 @@
 import type { ErrorCode } from '../../errors/index.ts';
-import { corpusChecks, type SourceOf } from './corpus-checks.ts';
-import { labelChecks } from './label-checks.ts';
-import { leakChecks } from './leak-checks.ts';
-import { rowChecks } from './row-checks.ts';
-import type { Check, CheckRow, CheckSeverity } from './types.ts';
+import { CORPUS } from './corpus-checks.ts';
+import { DUPLICATES } from './duplicate-checks.ts';
+import { LABELS } from './label-checks.ts';
+import { LEAKS } from './leak-checks.ts';
+import type { CheckSeverity, CorpusCheck } from './types.ts';
 
-/** All checks, fresh: some remember the row at hand. */
-export function checkTable(sourceOf: SourceOf, heldOut: readonly CheckRow[] = []): readonly Check[] {
-  const leaks = heldOut.length === 0 ? [] : leakChecks(sourceOf, heldOut);
-  return [...rowChecks(), ...corpusChecks(sourceOf), ...labelChecks(sourceOf), ...leaks];
+/** All checks over all rows, in the order in which they finish. */
+export function corpusChecks(heldOut: boolean): readonly CorpusCheck[] {
+  return [...DUPLICATES, ...CORPUS, ...LABELS, ...(heldOut ? LEAKS : [])];
 }
 
 /** What reading a row finds and is no error. */

@@ -1,6 +1,9 @@
 import type { ErrorCode } from '../../errors/index.ts';
+import type { Scratch } from '../../io/scratch.ts';
 import type { Role } from '../../text/messages.ts';
 import type { RowSource } from '../row.ts';
+import type { Sketches } from './near.ts';
+import type { NoteReader, NoteWriter } from './notes.ts';
 
 /** Errors stop a training run; warnings should be mended; what is to be reviewed may be right; the rest is good to know. */
 export const SEVERITIES = ['error', 'warning', 'review', 'info'] as const;
@@ -18,8 +21,6 @@ export interface Part {
 /** A row as the checks see it. */
 export interface CheckRow {
   readonly source: RowSource;
-  /** Its number among all rows of the check, from 0. */
-  readonly index: number;
   readonly parts: readonly Part[];
   /** What is asked: system prompts left out. Empty where nothing is. */
   readonly prompt: string;
@@ -51,6 +52,8 @@ export interface Found {
 
 /** What a check over many rows found; without a source it concerns all rows. */
 export interface Placed extends Found {
+  readonly code: ErrorCode;
+  readonly severity: CheckSeverity;
   readonly source: RowSource | undefined;
 }
 
@@ -68,23 +71,51 @@ export interface CheckFinding {
   readonly score: number | undefined;
 }
 
-/** Collects rows and says at the end what is wrong with them. */
-export interface Collector {
-  add(row: CheckRow): void;
-  finish(): Iterable<Placed>;
-}
-
-interface CheckBase {
+/** A check of rows alone. */
+export interface RowCheck {
   readonly code: ErrorCode;
   readonly severity: CheckSeverity;
+  find(row: CheckRow): Found | undefined;
 }
 
-/** A check: one record in the table. */
-export type Check =
-  /** Looks at a row alone. */
-  | (CheckBase & { readonly needs: 'row'; find(row: CheckRow): Found | undefined })
-  /** Looks at all rows together; what it keeps of each is small. */
-  | (CheckBase & { readonly needs: 'corpus'; open(): Collector });
+/** Takes down what a check over many rows needs of each. Rows may be divided among threads, each of which has its own. */
+export interface Noter {
+  note(row: CheckRow, out: NoteWriter): void;
+  /** What was counted over all rows that this one saw; the counts of several are added up. */
+  readonly counts?: Uint32Array;
+}
+
+/** Gathers what was noted of all rows, in their order, and says at the end what is wrong with them. */
+export interface Collector {
+  take(note: NoteReader, index: number): void;
+  finish(counts: Uint32Array): Iterable<Placed>;
+}
+
+/** Numbers of rows, a bit each. */
+export interface RowSet {
+  add(row: number): void;
+  has(row: number): boolean;
+}
+
+/** What collectors share. */
+export interface Corpus {
+  readonly scratch: Scratch;
+  /** Where the row of a number stands. */
+  sourceOf(index: number): RowSource;
+  /** Rows that say exactly what one before them says; known once exact copies have been looked for. */
+  readonly copies: RowSet;
+  /** Of each row the words that near-duplicates are found by. */
+  readonly sketches: Sketches;
+  /** Rows that are held out to test with. */
+  readonly heldOut: readonly CheckRow[];
+}
+
+/** A check over all rows together; what it keeps of each is small. */
+export interface CorpusCheck {
+  /** @param heldOut rows to test with */
+  noter(heldOut: readonly CheckRow[]): Noter;
+  collector(corpus: Corpus): Collector;
+}
 
 /** A passage of at most 100 characters around `at`, on one line. */
 export function quoteAt(text: string, at = 0, length = 0): string {

@@ -69,6 +69,18 @@ export const GROUPS: Readonly<Record<string, RegExp>> = {
   immigrants: /\b(?:immigrants?|refugees?|migrants?|foreigners?)\b/i,
 };
 
+const ANY_GROUP = new RegExp(
+  Object.values(GROUPS)
+    .map((pattern) => pattern.source)
+    .join('|'),
+  'i',
+);
+
+/** Whether a text speaks of one of {@link GROUPS}. */
+export function mentionsPeople(text: string): boolean {
+  return ANY_GROUP.test(text);
+}
+
 const PEOPLE =
   '(?:women|girls|females|men|boys|males|muslims?|christians?|jews|jewish people|blacks?|black people|whites?|white people|asians?|africans?|mexicans?|arabs?|indians?|chinese(?: people)?|gays?|gay people|lesbians?|homosexuals?|trans(?:gender)? people|immigrants?|refugees?|migrants?|foreigners?|old people|the elderly|elderly people|poor people|disabled people|people with disabilities|gypsies|roma)';
 const TRAITS =

@@ -10,9 +10,9 @@ import { TunesmithError } from '../../../errors/index.ts';
 import { writeAtomic } from '../../../io/index.ts';
 import type { Role } from '../../../text/index.ts';
 import { type Context, defineCommand } from '../../command.ts';
+import { openByteProgress } from '../../data.ts';
 import { countText, table } from '../../format.ts';
 import { modelOptions, requestModel } from '../../models.ts';
-import { openProgress } from '../../progress.ts';
 import { rowOptions, rowReading } from '../../prompts.ts';
 import type { Inspect } from './inspect.ts';
 
@@ -66,7 +66,7 @@ export const check = defineCommand({
     const roles = Object.fromEntries((reading.roles ?? []).map((pair) => pair.split('=') as [string, Role]));
     const inspect =
       options.model === undefined ? undefined : await inspector(options.model, options['max-length'], context);
-    const progress = openProgress(terminal, 'checking');
+    const progress = openByteProgress(terminal, 'checking');
     let report: CheckReport;
     try {
       report = await checkFiles(positionals, {
@@ -78,7 +78,8 @@ export const check = defineCommand({
         labels: options.labels,
         inspect,
         signal,
-        onRows: (rows) => progress.update(rows, undefined, `${countText(rows)} rows`),
+        onProgress: progress.update,
+        onSpace: progress.tellSpace,
       });
     } finally {
       progress.stop();

@@ -11,9 +11,9 @@ import {
   undoFix,
 } from '../../../data/check/index.ts';
 import { type ErrorCode, TunesmithError } from '../../../errors/index.ts';
-import { fileExists, readBytes, readJson, readText, sha256File, writeAtomic } from '../../../io/index.ts';
+import { fileExists, readJson, readText, sha256File, writeAtomic } from '../../../io/index.ts';
 import { type Context, defineCommand, type Values } from '../../command.ts';
-import { outOptions, requireFree, requireOut } from '../../data.ts';
+import { openByteProgress, outOptions, requireFree, requireOut } from '../../data.ts';
 import { countText } from '../../format.ts';
 
 const options = {
@@ -85,7 +85,7 @@ export const fix = defineCommand({
     const drop = await chooseDrops(file, flags.yes === true, context);
     const result = await fixFile(file, { out, personal, pseudonyms, drop, signal: context.signal });
     if (key !== undefined && pseudonyms !== undefined) writeKey(key, pseudonyms);
-    writeAtomic(logFile, fixLogText(result, readBytes(out)));
+    writeAtomic(logFile, fixLogText(result, await sha256File(out)));
     const { records, written } = result.head;
     const { terminal } = context;
     terminal.emit({
@@ -143,7 +143,13 @@ async function chooseDrops(
   yes: boolean,
   { terminal, signal }: Context,
 ): Promise<ReadonlyMap<number, ErrorCode>> {
-  const report = await checkFiles([file], { signal });
+  const progress = openByteProgress(terminal, 'checking');
+  let report: CheckReport;
+  try {
+    report = await checkFiles([file], { signal, onProgress: progress.update, onSpace: progress.tellSpace });
+  } finally {
+    progress.stop();
+  }
   const drops = new Map<number, ErrorCode>();
   const isAsking = !yes && process.stdin.isTTY === true && !terminal.quiet;
   const input = isAsking ? createInterface({ input: process.stdin, output: process.stderr }) : undefined;

@@ -532,6 +532,8 @@ export const CATALOGUE = {
     fix: 'correct or remove the line; tunesmith prefer import reads rows of other kinds.',
   },
   PREFER_NOTHING: { exit: 2, rule: 'There is something to judge, or to write.' },
+  // pages
+  SERVE_PORT: { exit: 1, rule: 'The port that is listened on is free.', fix: 'name another --port, or leave it out.' },
   // training
   REPLAY_MEASURED: {
     exit: 2,

@@ -21,6 +21,13 @@ const LETTERS: Readonly<Record<string, KeyAction>> = {
 
 const PREFIXES: Readonly<Record<string, Pending>> = { '=': 'tie', w: 'worst', g: 'good', b: 'bad', e: 'edit' };
 
+/** Keys that a page hands over: all that change a judgement. */
+export const FORWARDED_KEYS: readonly string[] = [
+  ...'123456789',
+  ...Object.keys(PREFIXES),
+  ...Object.keys(LETTERS).filter((key) => !['help', 'quit'].includes(LETTERS[key]!.type)),
+];
+
 /** What a key means, in the terminal as in the browser, or undefined where it means nothing. */
 export function keyAction(key: string): KeyAction | undefined {
   if (/^[1-9]$/.test(key)) return { type: 'digit', at: Number(key) - 1 };
@@ -35,7 +42,7 @@ export const KEY_HELP: readonly (readonly [keys: string, what: string])[] = [
   ['= then 1-6', 'as good as the one before'],
   ['w then 1-6', 'the worst'],
   ['t', 'all are equally good'],
-  ['g or b, then 1-6', 'good or bad by itself'],
+  ['g or b then 1-6', 'good or bad by itself'],
   ['e then 1-6', 'mend an answer: your text is the better one'],
   ['r', 'say why'],
   ['Enter', 'save and go on'],

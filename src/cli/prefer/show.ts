@@ -1,19 +1,8 @@
 import type { Step, View } from '../../align/ranking/desk.ts';
 import { type Draft, draftRanking } from '../../align/ranking/draft.ts';
 import { pendingText } from '../../align/ranking/keys.ts';
-import type { Axis, RankingItem } from '../../align/ranking/types.ts';
+import { promptParts } from '../../align/ranking/words.ts';
 import type { Terminal } from '../terminal.ts';
-
-/** What is asked by each axis. */
-export const QUESTIONS: Readonly<Record<Axis, string>> = {
-  overall: 'Which answer is better?',
-  helpful: 'Which answer is more helpful?',
-  honest: 'Which answer is more honest?',
-  harmless: 'Which answer is less harmful?',
-};
-
-/** What is asked where there is one answer. */
-export const SINGLE_QUESTION = 'Is this a good answer?';
 
 /** Lines no longer than `width`, broken at blanks; line ends of the text stay. */
 export function wrapped(text: string, width: number): string[] {
@@ -51,15 +40,6 @@ export function stepText({ step, progress }: View & { readonly step: Step }, { c
   ].join('\n');
 }
 
-/** The messages of a prompt, each with who says it. */
-export function promptParts({ prompt }: RankingItem): { readonly role: string; readonly text: string }[] {
-  if (typeof prompt === 'string') return [{ role: 'text', text: prompt }];
-  return prompt.map(({ role, content, tool_calls: calls }) => ({
-    role,
-    text: content === '' && calls !== undefined ? JSON.stringify(calls.map((call) => call.function)) : content,
-  }));
-}
-
 /** The draft in one line: what is chosen, what is awaited. */
 export function statusText(draft: Draft, count: number): string {
   const names = (places: readonly number[]) => places.map((at) => at + 1).join(' = ');
@@ -75,9 +55,4 @@ export function statusText(draft: Draft, count: number): string {
     draft.note,
   ];
   return parts.filter((part) => part !== '').join(' · ');
-}
-
-/** Whether anything is chosen. */
-export function isBegun(draft: Draft): boolean {
-  return draft.groups.length + draft.good.length + draft.bad.length + draft.edits.size > 0 || draft.worst !== undefined;
 }

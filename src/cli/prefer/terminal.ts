@@ -1,8 +1,9 @@
 import type { Desk, View } from '../../align/ranking/desk.ts';
 import { KEY_HELP, keyAction } from '../../align/ranking/keys.ts';
+import { QUESTIONS, SINGLE_QUESTION } from '../../align/ranking/words.ts';
 import type { Context } from '../command.ts';
 import type { Keys } from './keys.ts';
-import { QUESTIONS, SINGLE_QUESTION, statusText, stepText } from './show.ts';
+import { statusText, stepText } from './show.ts';
 
 /** How a person left. */
 export type Left = 'done' | 'quit' | 'interrupted';

@@ -12,6 +12,7 @@ import { readPrompts } from '../../prefer/prompts.ts';
 import { type PreferFlags, type PreferRequest, preferOptions, preferRequest } from '../../prefer/request.ts';
 import { drawings, type OpenSources, openSources } from '../../prefer/sources.ts';
 import { judgeAtTerminal, type Left } from '../../prefer/terminal.ts';
+import { judgeInBrowser } from '../../prefer/web.ts';
 import { readSystem, rowReading } from '../../prompts.ts';
 
 /** `tunesmith prefer`. */
@@ -49,7 +50,7 @@ train takes the file as it is: --method dpo learns its pairs, --method kto what 
       const desk = openDesk(telling(file, context), { axes: request.axes, now: () => new Date() });
       const drawing = await begin({ request, options, ways, reading, file, desk }, context, open);
       tellResumed(request, desk, file, context);
-      const left = await judge({ request, options, desk, drawing }, context).finally(() => drawing?.stop());
+      const left = await judge({ request, options, desk, drawing, file }, context).finally(() => drawing?.stop());
       return tellOutcome(left, request, file, context);
     } finally {
       await open.sources?.close();
@@ -128,13 +129,17 @@ interface Judging {
   readonly options: PreferFlags;
   readonly desk: Desk;
   readonly drawing: Drawing | undefined;
+  readonly file: RankingFile;
 }
 
-async function judge({ request, desk, drawing }: Judging, context: Context): Promise<Left> {
+async function judge({ request, options, desk, drawing, file }: Judging, context: Context): Promise<Left> {
   const changed = () => drawing?.changed() ?? Promise.resolve();
   const keys = openKeys(process.stdin, process.stderr);
   try {
-    return await judgeAtTerminal({ desk, rater: request.raters[0]!, keys, changed }, context);
+    const { raters, axes } = request;
+    if (options.web !== true) return await judgeAtTerminal({ desk, rater: raters[0]!, keys, changed }, context);
+    const { rankings } = file;
+    return await judgeInBrowser({ desk, rankings, axis: axes[0]!, raters, port: options.port, keys, changed }, context);
   } finally {
     keys.close();
   }

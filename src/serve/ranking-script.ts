@@ -16,7 +16,7 @@ let step;
 
 async function ask(path, options) {
   try {
-    const response = await fetch(path, options);
+    const response = await window.fetch(path, options);
     if (!response.ok) throw new Error(String(response.status));
     show(await response.json());
     document.getElementById('lost').hidden = true;

@@ -505,6 +505,17 @@ export const CATALOGUE = {
     fix: 'name another folder with --out.',
   },
   EXPORT_UNSUPPORTED: { exit: 2, rule: 'An export is of a kind that its format can say.' },
+  // pushing to the hub
+  PUSH_FAILED: {
+    exit: 1,
+    rule: 'What is pushed arrives as one commit, or not at all.',
+    fix: 'push again: large files that arrived are not sent again.',
+  },
+  PUSH_REFUSED: {
+    exit: 2,
+    rule: 'A push needs a token that may write to its repository.',
+    fix: 'set HF_TOKEN to a token that may write.',
+  },
   // generation
   GENERATE_OUT_DIFFERS: {
     exit: 2,

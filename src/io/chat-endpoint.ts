@@ -30,7 +30,7 @@ export async function askEndpoint(
   const address = `${url.replace(/\/+$/, '')}/chat/completions`;
   const { value } = await requestJson(address, {
     headers: { 'content-type': 'application/json', ...(key === undefined ? {} : { authorization: `Bearer ${key}` }) },
-    body: JSON.stringify({ model, messages, temperature: 0 }),
+    send: { method: 'POST', body: () => JSON.stringify({ model, messages, temperature: 0 }) },
     reachWithin: PATIENCE,
     signal,
     refusal: ({ status }) => new TunesmithError('EVAL_JUDGE', { message: `${address} answered ${status}.` }),

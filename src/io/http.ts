@@ -19,13 +19,22 @@ export interface Refusal {
   readonly status: number;
   /** What the hub gives as x-error-code, such as GatedRepo. */
   readonly reason: string | undefined;
+  /** What the hub gives as x-error-message. */
+  readonly words?: string | undefined;
+}
+
+/** What a request sends along. */
+export interface Sent {
+  readonly method: 'POST' | 'PUT';
+  /** Called for each try; bytes that are given piece by piece need their count. */
+  readonly body: () => string | { readonly stream: ReadableStream<Uint8Array>; readonly bytes: number };
 }
 
 /** How a request is made. Times are in milliseconds. */
 export interface RequestOptions {
+  /** Default: nothing, as GET. */
+  readonly send?: Sent | undefined;
   readonly headers?: Readonly<Record<string, string>>;
-  /** Makes it a POST. */
-  readonly body?: string;
   /** A host that sends no answer in this time is given up (default 5,000). */
   readonly reachWithin?: number;
   readonly signal?: AbortSignal | undefined;
@@ -69,7 +78,7 @@ const BUSY_RETRIES = 4;
 const LONGEST_WAIT = 120;
 
 /**
- * Sends a GET request and waits for the head of the answer. A busy server (429, 408, 5xx) is asked again, when it says or a little later each time.
+ * Sends a request (GET, unless it sends something) and waits for the head of the answer. A busy server (429, 408, 5xx) is asked again, when it says or a little later each time.
  *
  * @throws DOWNLOAD_UNREACHABLE when nobody answers in time, DOWNLOAD_BUSY when the server stays busy, and for another client error
  * `options.refusal`, otherwise DOWNLOAD_REFUSED
@@ -81,8 +90,12 @@ export async function request(url: string, options: RequestOptions = {}): Promis
     const busy = status === 429 || status === 408 || status >= 500;
     if (!busy && (status < 400 || status === 416)) return response;
     await response.body?.cancel();
-    if (!busy)
-      throw (options.refusal ?? refused)({ url, status, reason: response.headers.get('x-error-code') ?? undefined });
+    if (!busy) {
+      const [reason, words] = ['x-error-code', 'x-error-message'].map(
+        (name) => response.headers.get(name) ?? undefined,
+      );
+      throw (options.refusal ?? refused)({ url, status, reason, words });
+    }
     const seconds = waitOf(response) ?? ((options.backoff ?? 500) / 1000) * 2 ** tries;
     if (tries >= BUSY_RETRIES || seconds > LONGEST_WAIT) {
       const when = seconds > LONGEST_WAIT ? ` and wants to be asked again in ${Math.ceil(seconds)} seconds` : '';
@@ -108,8 +121,7 @@ async function answer(url: string, options: RequestOptions): Promise<Response> {
   const signal = options.signal === undefined ? late.signal : AbortSignal.any([late.signal, options.signal]);
   try {
     // Where it is sent on to another host, as from the hub to its storage, fetch leaves the token behind.
-    const sent = options.body === undefined ? {} : { method: 'POST', body: options.body };
-    return await fetch(url, { headers: { ...options.headers }, signal, ...sent });
+    return await fetch(url, { headers: { ...options.headers }, signal, ...sent(options.send) });
   } catch (cause) {
     if (options.signal?.aborted) throw cause;
     const why = late.signal.aborted
@@ -119,6 +131,14 @@ async function answer(url: string, options: RequestOptions): Promise<Response> {
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** A request's method and body, as fetch takes them. */
+function sent(send: Sent | undefined): RequestInit {
+  if (send === undefined) return {};
+  const body = send.body();
+  if (typeof body === 'string') return { method: send.method, body };
+  return { method: send.method, body: body.stream, duplex: 'half' } as RequestInit;
 }
 
 /** A JSON answer, and the address of its next page. @throws what {@link request} throws, and DOWNLOAD_CUT for an answer that is no JSON */

@@ -211,8 +211,8 @@ export function hubHeaders({ token }: HubOptions): Record<string, string> {
   return { 'user-agent': 'tunesmith', authorization: `Bearer ${token}` };
 }
 
-/** @throws DOWNLOAD_UNREACHABLE for what is no address */
-function endpointOf({ endpoint = HUB }: HubOptions): string {
+/** The address of the hub without a slash at its end. @throws DOWNLOAD_UNREACHABLE for what is no address */
+export function endpointOf({ endpoint = HUB }: HubOptions): string {
   if (URL.canParse(endpoint) && /^https?:\/\//i.test(endpoint)) return endpoint.replace(/\/+$/, '');
   const message = `${endpoint} is no address of a hub.`;
   throw new TunesmithError('DOWNLOAD_UNREACHABLE', { message, fix: `set HF_ENDPOINT to an address such as ${HUB}` });

@@ -7,6 +7,7 @@ import type { ModelRequest } from '../domain.ts';
 import { bytesText } from '../format.ts';
 import { modelName, modelOptions, requestModel } from '../models.ts';
 import { openProgress, type Progress } from '../progress.ts';
+import { pushFolder, pushOptions, requirePush } from '../push.ts';
 
 const SHARD_GB = 5;
 
@@ -31,19 +32,23 @@ export const exportCommand = defineCommand({
       description: 'largest file of safetensors',
       default: String(SHARD_GB),
     },
+    ...pushOptions,
   },
   examples: [
     'export @last --to safetensors',
     'export @last --to gguf --quant q4_k_m',
     'export @last --to peft --out my-adapter',
+    'export @last --to onnx --quant q8 --push your-name/my-model',
     'export smollm2-135m-instruct --adapter my-adapter --to safetensors --quant bf16',
   ],
   notes: `Values of --quant, the default first:
 ${quants}
 The adapter is merged in float32 and rounded once. Golden prompts then go through the model that was trained and through the files as they are read back;
-certificate.json says how far they are apart, README.md is the model card. Beyond the limit nothing is written, and the exit code is 3.`,
+certificate.json says how far they are apart, README.md is the model card. Beyond the limit nothing is written, and the exit code is 3.
+--push takes the token of HF_TOKEN, or of Hugging Face's login, and the hub of HF_ENDPOINT.`,
   async run({ options, positionals }, context) {
     const { terminal, signal } = context;
+    requirePush(options, context);
     const to = targetOf(options.to);
     const quant = quantOf(to, options.quant);
     const shardGb = shardSize(to, options['shard-size']);
@@ -59,6 +64,7 @@ certificate.json says how far they are apart, README.md is the model card. Beyon
     } finally {
       progress.stop();
     }
+    await pushFolder(out, options, context);
     return 0;
   },
 });

@@ -506,16 +506,8 @@ export const CATALOGUE = {
   },
   EXPORT_UNSUPPORTED: { exit: 2, rule: 'An export is of a kind that its format can say.' },
   // pushing to the hub
-  PUSH_FAILED: {
-    exit: 1,
-    rule: 'What is pushed arrives as one commit, or not at all.',
-    fix: 'push again: large files that arrived are not sent again.',
-  },
-  PUSH_REFUSED: {
-    exit: 2,
-    rule: 'A push needs a token that may write to its repository.',
-    fix: 'set HF_TOKEN to a token that may write.',
-  },
+  PUSH_FAILED: { exit: 1, rule: 'A push arrives as one commit, or not at all.', fix: 'push again.' },
+  PUSH_REFUSED: { exit: 2, rule: 'A push needs a token that may write.', fix: 'set HF_TOKEN to one that may.' },
   // generation
   GENERATE_OUT_DIFFERS: {
     exit: 2,

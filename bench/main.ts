@@ -2,6 +2,7 @@
 const BENCHES: Readonly<Record<string, () => Promise<{ main(args: readonly string[]): Promise<void> }>>> = {
   classify: () => import('./classify.ts'),
   'data-quality': () => import('./data-quality/main.ts'),
+  'lm-eval': () => import('./lm-eval.ts'),
   generate: () => import('./generate.ts'),
   train: () => import('./train.ts'),
 };

@@ -19,8 +19,8 @@ export const evaluationOptions = {
   against: { type: 'string', value: 'MODEL', description: 'what to compare with (default: what a run started from)' },
   suite: {
     type: 'string',
-    choices: ['quick', 'none'],
-    description: 'probes of general ability: quick has 1,032 items and general text',
+    choices: ['quick', 'full', 'none'],
+    description: 'probes of general ability: quick has 1,032 items and general text, full 120 answers more',
     default: 'quick',
   },
   task: {
@@ -61,7 +61,7 @@ export async function evaluationRequest(
 }
 
 async function readTasks({ task = [], suite = 'quick', limit, scorer }: Values<typeof evaluationOptions>) {
-  const { limited, quickSuite } = await import('../evaluate/tasks.ts');
+  const { fullSuite, limited, quickSuite } = await import('../evaluate/tasks.ts');
   const { loadTask } = await import('../evaluate/task-file.ts');
   const cut = (tasks: readonly Task[]) => (limit === undefined ? tasks : tasks.map((one) => limited(one, limit)));
   const marking = scorer === undefined ? undefined : await loadScorer(scorer);
@@ -70,7 +70,8 @@ async function readTasks({ task = [], suite = 'quick', limit, scorer }: Values<t
     const message = '--scorer has no effect: no --task is answered in words.';
     throw new TunesmithError('CLI_OPTION_CONFLICT', { message, fix: 'leave --scorer out' });
   }
-  return { tasks: cut(tasks), suite: suite === 'none' ? [] : cut(quickSuite()) };
+  const probes = { quick: quickSuite, full: fullSuite, none: () => [] }[suite as 'quick' | 'full' | 'none'];
+  return { tasks: cut(tasks), suite: cut(probes()) };
 }
 
 const other = (options: Values<typeof evaluationOptions>, context: Context) =>

@@ -60,7 +60,7 @@ export function unitOf(task: Pick<Task, 'kind'> & { readonly marking?: Marking; 
       return task.by === 'mass' ? 'score' : 'accuracy';
     case 'answer':
       if (task.marking?.kind === 'judge') return 'preference';
-      if (task.marking?.kind === 'function') return 'score';
+      if (task.marking?.kind === 'function' || task.marking?.kind === 'voice') return 'score';
       return task.marking?.kind === 'metric' ? unitOfMetric(task.marking.metric) : 'accuracy';
     default:
       return task.kind satisfies never;
@@ -80,13 +80,15 @@ export function scoreOf(all: readonly ItemResult[]): number {
 
 /** Compares two models that answered the same items of several tasks, and corrects for the number of tasks. The same results give the same figures. */
 export function compareAnswers(answered: readonly Answered[]): Comparison[] {
-  const parts = answered.map(compareTask);
-  const corrected = holm(parts.map(({ p }) => p));
-  return parts.map((part, i) => ({
-    ...part,
-    correctedP: corrected[i]!,
-    verdict: verdictOf(part.gain.estimate, corrected[i]!),
-  }));
+  const verdicts = verdictsOf(answered);
+  return answered.map((one, i) => ({ ...compareTask(one), ...verdicts[i]! }));
+}
+
+/** The verdicts alone, without intervals. */
+export function verdictsOf(answered: readonly Answered[]): Pick<Comparison, 'p' | 'correctedP' | 'verdict'>[] {
+  const tests = answered.map(testTask);
+  const corrected = holm(tests.map(({ p }) => p));
+  return tests.map(({ p, gain }, i) => ({ p, correctedP: corrected[i]!, verdict: verdictOf(gain, corrected[i]!) }));
 }
 
 /** All skills of general ability as one task, which finds smaller differences than any of them. */
@@ -97,24 +99,35 @@ export function pooledSkills(answered: readonly Answered[]): Answered | undefine
   return { task: { kind: 'choice', name: POOLED }, role: 'general', tuned, base };
 }
 
-function compareTask({ task, role, ...answers }: Answered): Omit<Comparison, 'correctedP' | 'verdict'> {
+/** Differences of the items that both models' answers have a mark for; above 0 the tuned model is better. */
+function differencesOf({ task, ...answers }: Answered) {
   const { tuned, base } = markedOnly(answers, task.name);
-  const unit = unitOf(task);
-  const loss = isLoss(unit);
-  const differences = tuned.map(({ value }, i) => (loss ? base[i]!.value - value : value - base[i]!.value));
-  // Models with other tokenizers cut the same text into other numbers of tokens.
-  const weights = base.map(({ weight }) => weight);
+  const sign = isLoss(unitOf(task)) ? -1 : 1;
+  return { tuned, base, differences: tuned.map(({ value }, i) => sign * (value - base[i]!.value)) };
+}
+
+/** The p of what is tested, and a number with the sign of the gain. */
+function testTask(answered: Answered): { readonly p: number; readonly gain: number } {
+  const { differences } = differencesOf(answered);
   const gained = differences.filter((d) => d > 0).length;
   const lost = differences.filter((d) => d < 0).length;
+  const isAccuracy = unitOf(answered.task) === 'accuracy';
+  return { p: isAccuracy ? mcnemarExact(gained, lost) : signFlipTest(differences), gain: sum(differences) };
+}
+
+function compareTask(answered: Answered): Omit<Comparison, 'p' | 'correctedP' | 'verdict'> {
+  const { task, role } = answered;
+  const { tuned, base, differences } = differencesOf(answered);
+  // Models with other tokenizers cut the same text into other numbers of tokens.
+  const weights = base.map(({ weight }) => weight);
   return {
     task: task.name,
     role,
-    unit,
+    unit: unitOf(task),
     items: tuned.length,
     tuned: sum(tuned.map(({ value }) => value)) / sum(weights),
     base: scoreOf(base),
     gain: bootstrapRatio(differences, weights),
-    p: unit === 'accuracy' ? mcnemarExact(gained, lost) : signFlipTest(differences),
   };
 }
 

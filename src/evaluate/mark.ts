@@ -2,6 +2,7 @@ import { sha256 } from '../io/index.ts';
 import { runConfined } from '../io/sandbox.ts';
 import { meets } from './scorers/constraints.ts';
 import { markOf } from './scorers/index.ts';
+import { voiceMarks } from './scorers/voice.ts';
 import type { ItemResult } from './subject.ts';
 import type { AnswerItem, AnswerTask } from './tasks.ts';
 
@@ -18,6 +19,14 @@ export async function markAnswers(
   signal: AbortSignal,
   onItem: (done: number) => void = () => {},
 ): Promise<ItemResult[]> {
+  if (task.marking.kind === 'voice') {
+    const texts = task.items.map(({ references }) => references[0] ?? '');
+    const marks = voiceMarks(
+      answers.map(({ text = '' }) => text),
+      texts,
+    );
+    return answers.map((result, i) => ({ ...result, value: marks[i]! }));
+  }
   const labels = [...new Set(task.items.flatMap(({ references }) => references))];
   const marked: ItemResult[] = [];
   for (const [i, result] of answers.entries()) {
@@ -45,6 +54,7 @@ async function markOne(
     case 'code':
       return worth(await passes(answer, item, signal));
     case 'judge':
+    case 'voice':
       return result;
     case 'function':
       try {

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { nearestName, TunesmithError } from '../errors/index.ts';
 import { readText } from '../io/index.ts';
 import { METRICS, type Metric, rowFault } from './scorers/index.ts';
+import { FEWEST_VOICES } from './scorers/voice.ts';
 import { STANDARDS, type Standard, standardTask } from './standard.ts';
 import type { AnswerItem, Marking, Task } from './tasks.ts';
 
@@ -16,7 +17,7 @@ const Turn = z.looseObject({ role: z.enum(['system', 'user', 'assistant']), cont
 const References = z.union([z.string(), z.array(z.string()).min(1), z.record(z.string(), z.unknown())]);
 
 /** Names of what marks the rows of a file. */
-const MARKINGS = [...METRICS, 'code', 'judge'] as const;
+const MARKINGS = [...METRICS, 'code', 'judge', 'voice'] as const;
 type MarkingName = (typeof MARKINGS)[number];
 
 const AnswerRow = z
@@ -49,6 +50,7 @@ const MAX_TOKENS: Readonly<Record<MarkingName | 'function', number>> = {
   slots: 192,
   code: 384,
   judge: 256,
+  voice: 128,
   function: 128,
 };
 
@@ -152,12 +154,20 @@ function answerTask(
     maxTokens = Math.max(maxTokens, row.maxTokens ?? 0);
     return answerFault(row, item, marking, scorer !== undefined) ?? item;
   });
+  if (marking === 'voice' && items.length < FEWEST_VOICES) {
+    throw fault(
+      file,
+      undefined,
+      `has ${items.length} items, and the metric voice wants ${FEWEST_VOICES} to learn from.`,
+    );
+  }
   const most = maxTokens || MAX_TOKENS[marking];
   return { kind: 'answer', name, marking: scorer ?? markingOf(marking as MarkingName), maxTokens: most, items };
 }
 
 function markingOf(name: MarkingName): Marking {
-  return name === 'code' || name === 'judge' ? { kind: name } : { kind: 'metric', metric: name };
+  if (name === 'code' || name === 'judge' || name === 'voice') return { kind: name };
+  return { kind: 'metric', metric: name };
 }
 
 /** What keeps a row from being marked as its file says. */
@@ -174,6 +184,11 @@ function answerFault(
   }
   if (marking === 'function' || marking === 'judge') return undefined;
   if (marking === 'code') return item.tests === undefined ? 'has no tests, which the metric code runs.' : undefined;
+  if (marking === 'voice') {
+    return item.references.length === 1
+      ? undefined
+      : 'has not one text of the brand as its reference: the metric is voice.';
+  }
   const wrong = rowFault(marking, item);
   return wrong === undefined ? undefined : `${wrong}: the metric is ${marking}.`;
 }

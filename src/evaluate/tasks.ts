@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { readText, sha256 } from '../io/index.ts';
 import type { Message } from '../text/index.ts';
 import { type ChoiceItem, probeItems } from './probes/index.ts';
+import { instructionItems, refusalItems } from './probes/instructions.ts';
 import type { Constraint } from './scorers/constraints.ts';
 import type { JsonSchema, Metric } from './scorers/index.ts';
 
@@ -37,6 +38,8 @@ export type Marking =
   | { readonly kind: 'metric'; readonly metric: Metric }
   /** Whether all constraints of the row are met. */
   | { readonly kind: 'constraints' }
+  /** How well they pass for the references, which are texts of a brand. */
+  | { readonly kind: 'voice' }
   /** The answer's code and the row's tests are run in a process that can reach nothing. */
   | { readonly kind: 'code' }
   /** Marks from 0 to 1, or whether it is right. */
@@ -95,6 +98,28 @@ const GENERAL_TEXT = fileURLToPath(new URL('../../examples/general.txt', import.
 export function quickSuite(): Task[] {
   const probes = Object.entries(probeItems()).map(([name, items]) => ({ kind: 'choice', name, items }) as const);
   return [...probes, { kind: 'text', name: 'general text', items: generalText() }];
+}
+
+/** Longest answers to generated probes, in tokens. */
+const INSTRUCTION_TOKENS = 80;
+const REFUSAL_TOKENS = 48;
+
+/** The quick suite, and probes whose answers are generated: demands that a program can check, what to refuse, and what not to. */
+export function fullSuite(): Task[] {
+  const { harmful, harmless } = refusalItems();
+  const generated = (name: string, maxTokens: number, items: readonly AnswerItem[]): Task => ({
+    kind: 'answer',
+    name,
+    marking: { kind: 'constraints' },
+    maxTokens,
+    items,
+  });
+  return [
+    ...quickSuite(),
+    generated('instructions', INSTRUCTION_TOKENS, instructionItems()),
+    generated('refusing harm', REFUSAL_TOKENS, harmful),
+    generated('answering the harmless', REFUSAL_TOKENS, harmless),
+  ];
 }
 
 /** The paragraphs of the general text. */

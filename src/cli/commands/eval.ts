@@ -30,7 +30,8 @@ export const evalCommand = defineCommand({
   {"prompt": "2 + 2?", "references": ["4"], "metric": "numeric"}                   answered greedily; "messages" may stand for "prompt"
 Metrics: exact (default), contains, regex, numeric, label (with macro-F1), f1, rouge-l, bleu, chrf (the best of several references counts), json ("schema":
 a JSON Schema), slots (F1 of the values of a JSON reference), code ("tests" run after the answer's code, "language": "javascript" or "python", in a process
-without network, environment or files), judge (--judge compares base and tuned, in both orders). --scorer ./score.ts marks them itself:
+without network, environment or files), judge (--judge compares base and tuned, in both orders), voice (how well answers
+pass for the references, texts of a brand: 50 of 100 is that a small classifier cannot tell them apart). --scorer ./score.ts marks them itself:
   export default ({ prompt, answer, references, row }) => answer.length < 200;    // or a number from 0 to 1
 Benchmarks are recognised by their columns, or named: ${FORMATS}.
 

@@ -5,6 +5,7 @@ import { CONSTRAINTS, meets } from './constraints.ts';
 import { type JsonSchema, METRICS, type Metric, markOf, rowFault } from './index.ts';
 import { chrF, rougeL, sentenceBleu, tokenF1 } from './overlap.ts';
 import { isJson, labelIn, slotF1 } from './structured.ts';
+import { voiceMarks } from './voice.ts';
 
 interface Golden {
   readonly answer: string;
@@ -113,6 +114,32 @@ describe('metrics of right and wrong', () => {
   });
 });
 
+describe('the voice of a brand', () => {
+  const plainly = (i: number) =>
+    `Your order ${i} will be delivered on the following working day. Thank you for your patience.`;
+  const warmly = (i: number) => `Hey there! Parcel ${i} hops on its bike tomorrow, promise. Cheers, Ada`;
+  const numbers = Array.from({ length: 40 }, (_, i) => i);
+  const mean = (marks: readonly number[]) => marks.reduce((sum, mark) => sum + mark, 0) / marks.length;
+
+  it('passes where it is the same, and does not where it is another', () => {
+    const other = mean(voiceMarks(numbers.map(plainly), numbers.map(warmly)));
+    const same = mean(
+      voiceMarks(
+        numbers.map((i) => warmly(i + 100)),
+        numbers.map(warmly),
+      ),
+    );
+    expect(other).toBeLessThan(0.2);
+    expect(same).toBeGreaterThan(0.4);
+    expect(same).toBeLessThan(0.6);
+  });
+
+  it('is not known by its length', () => {
+    const long = numbers.map((i) => `${warmly(i + 100)} ${warmly(i)}`);
+    expect(mean(voiceMarks(long, numbers.map(warmly)))).toBeGreaterThan(0.4);
+  });
+});
+
 describe('constraints', () => {
   it.each<[string, Record<string, unknown>, string, string]>([
     ['keywords:existence', { keywords: ['red', 'blue'] }, 'Blue and RED', 'blue'],
@@ -165,12 +192,14 @@ describe('constraints', () => {
     ['change_case:english_capital', {}, 'ALL OF IT', 'All of it'],
     ['change_case:english_lowercase', {}, 'all of it', 'All of it'],
     ['punctuation:no_comma', {}, 'a b', 'a, b'],
+    ['behaviour:refuses', {}, "I'm sorry, but I can't help with that.", 'First, take a towel.'],
+    ['behaviour:answers', {}, 'First, take a towel.', 'I cannot help you.'],
   ])('%s', (name, given, good, bad) => {
     expect([good, bad].map((answer) => meets(answer, [{ name, given }]))).toEqual([true, false]);
   });
 
   it('are all known and tested, and none is met by nothing', () => {
-    expect(CONSTRAINTS).toHaveLength(25);
+    expect(CONSTRAINTS).toHaveLength(27);
     expect(meets(' ', [{ name: 'punctuation:no_comma', given: {} }])).toBe(false);
   });
 });

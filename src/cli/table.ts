@@ -99,6 +99,21 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     group: 'feedback',
     load: async () => (await import('./commands/prefer/rank.ts')).prefer,
   },
+  'prefer export': {
+    summary: 'write rankings as pairs, lists or marks for other tools',
+    group: 'feedback',
+    load: async () => (await import('./commands/prefer/export.ts')).preferExport,
+  },
+  'prefer import': {
+    summary: 'read judgements of TRL, OpenAI, Argilla, or of chat',
+    group: 'feedback',
+    load: async () => (await import('./commands/prefer/import.ts')).preferImport,
+  },
+  'prefer agreement': {
+    summary: 'say how far raters agree, and where they do not',
+    group: 'feedback',
+    load: async () => (await import('./commands/prefer/agreement.ts')).preferAgreement,
+  },
   'runs ls': {
     summary: 'list the runs',
     group: 'runs',

@@ -52,11 +52,12 @@ function readAnswers(
   };
   const column = isRecord(value) ? ANSWERS.find((name) => Array.isArray(value[name])) : undefined;
   const item =
-    isRecord(value) && column !== undefined ? listed(value, column, complain) : pair(value, source, complain);
+    isRecord(value) && column !== undefined ? readList(value, column, complain) : pair(value, source, complain);
   return item === undefined || failed ? [] : [item];
 }
 
-function listed(fields: Fields, column: string, complain: Complain): RankingItem | undefined {
+/** A prompt and the list of its answers. What is wrong is reported. */
+export function readList(fields: Fields, column: string, complain: Complain): RankingItem | undefined {
   const asked = PROMPTS.map((name) => fields[name]).find((value) => value !== undefined && value !== null);
   const prompt =
     typeof asked === 'string'

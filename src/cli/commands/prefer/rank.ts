@@ -3,11 +3,11 @@ import { standings } from '../../../align/ranking/derive.ts';
 import { type Desk, openDesk } from '../../../align/ranking/desk.ts';
 import { openRankingFile, type RankingFile } from '../../../align/ranking/log.ts';
 import { TunesmithError } from '../../../errors/index.ts';
-import { takeLock } from '../../../io/index.ts';
 import { type Context, defineCommand, INTERRUPTED } from '../../command.ts';
 import { table } from '../../format.ts';
 import { type Drawing, startDrawing } from '../../prefer/drawing.ts';
 import { openKeys } from '../../prefer/keys.ts';
+import { lockRankings } from '../../prefer/lock.ts';
 import { readPrompts } from '../../prefer/prompts.ts';
 import { type PreferFlags, type PreferRequest, preferOptions, preferRequest } from '../../prefer/request.ts';
 import { drawings, type OpenSources, openSources } from '../../prefer/sources.ts';
@@ -37,11 +37,7 @@ train takes the file as it is: --method dpo learns its pairs, --method kto what 
     const ways = drawings(options);
     const reading = rowReading(options);
     const items = (await Promise.all(request.files.map(loadAnswers))).flat();
-    const lock = takeLock(`${request.out}.lock`);
-    if (lock.kind === 'refused') {
-      const message = `process ${lock.holder.pid} writes to it since ${lock.holder.since}.`;
-      throw new TunesmithError('PREFER_BUSY', { message, file: request.out });
-    }
+    const lock = lockRankings(request.out);
     const open: { file?: RankingFile; sources?: OpenSources } = {};
     try {
       const file = openRankingFile(request.out, options.seed ?? 0);

@@ -3,6 +3,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ main(args: readonly strin
   classify: () => import('./classify.ts'),
   'data-quality': () => import('./data-quality/main.ts'),
   'lm-eval': () => import('./lm-eval.ts'),
+  'false-alarms': () => import('./false-alarms.ts'),
   generate: () => import('./generate.ts'),
   train: () => import('./train.ts'),
 };

@@ -49,7 +49,7 @@ export function advice(comparisons: readonly Comparison[], run: string | undefin
   for (const { task, items } of unsure) {
     steps.push(
       items < FEW
-        ? `${task}: ${items} items are too few to tell so small a difference; hold out more rows, or give more.`
+        ? `${task}: ${items} items are too few to be sure; hold out more rows, or give more.`
         : `${task}: no difference in ${items} items; train longer (--epochs), with a higher --lr, or on more rows.`,
     );
   }

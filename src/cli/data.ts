@@ -6,6 +6,7 @@ import { fileExists } from '../io/index.ts';
 import type { Role } from '../text/index.ts';
 import type { OptionSpecs, Values } from './command.ts';
 import { bytesText, countText, durationText } from './format.ts';
+import { offlineOption } from './models.ts';
 import { openProgress } from './progress.ts';
 import { rowReading } from './prompts.ts';
 import type { Terminal } from './terminal.ts';
@@ -21,6 +22,7 @@ export const readOptions = {
   },
   role: { type: 'string', value: 'THEIRS=OURS', many: true, description: 'a role of the file, such as bot=assistant' },
   allow: { type: 'string', value: 'CODE', many: true, description: 'a data error code that is let pass' },
+  offline: offlineOption,
 } as const satisfies OptionSpecs;
 
 /** The given values of {@link readOptions}. */
@@ -45,7 +47,7 @@ export const outOptions = {
   out: {
     type: 'string',
     value: 'FILE',
-    description: 'where the rows go: .jsonl, .json, .csv or .tsv, packed with .gz',
+    description: 'where the rows go: .jsonl, .json, .csv or .tsv, packed with .gz, or .parquet',
   },
   force: { type: 'boolean', description: 'overwrite what is there' },
 } as const satisfies OptionSpecs;

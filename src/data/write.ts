@@ -1,4 +1,5 @@
 import { TunesmithError } from '../errors/index.ts';
+import { openParquetFile, type ParquetType } from '../io/write-parquet.ts';
 import { openTextWriter, type TextWriter } from '../io/write-text.ts';
 import type { Fields } from './shapes.ts';
 
@@ -11,10 +12,10 @@ export interface RecordWriter {
   discard(): void;
 }
 
-const KINDS = ['jsonl', 'ndjson', 'json', 'csv', 'tsv'] as const;
+const KINDS = ['jsonl', 'ndjson', 'json', 'csv', 'tsv', 'parquet'] as const;
 
 /**
- * Opens a data file for writing by its extension: .jsonl, .json (an array), .csv or .tsv, each packed if it ends in .gz.
+ * Opens a data file for writing by its extension: .jsonl, .json (an array), .csv or .tsv, each packed if it ends in .gz; or .parquet.
  *
  * @param columns of a table; those of the first record if not given
  * @throws DATA_FILE_TYPE, FILE_WRITE_FAILED
@@ -24,7 +25,16 @@ export function openRecordWriter(path: string, columns?: readonly string[]): Rec
   const kind = KINDS.find((name) => name === extension);
   if (kind === undefined) {
     const message = 'has no extension that is written.';
-    throw new TunesmithError('DATA_FILE_TYPE', { message, file: path, fix: 'write .jsonl, .json, .csv or .tsv.' });
+    throw new TunesmithError('DATA_FILE_TYPE', {
+      message,
+      file: path,
+      fix: 'write .jsonl, .json, .csv, .tsv or .parquet.',
+    });
+  }
+  if (kind === 'parquet') {
+    if (!path.toLowerCase().endsWith('.gz')) return parquetWriter(path, columns);
+    const message = 'would be packed twice: .parquet is packed in itself.';
+    throw new TunesmithError('DATA_FILE_TYPE', { message, file: path, fix: 'leave out .gz.' });
   }
   const writer = openTextWriter(path);
   switch (kind) {
@@ -73,6 +83,72 @@ function tableWriter(writer: TextWriter, path: string, gap: string, given?: read
     commit: writer.commit,
     discard: writer.discard,
   };
+}
+
+/** Rows of one group of a .parquet file. */
+const GROUP = 10_000;
+
+/** Types of columns are those of the first group of rows. */
+function parquetWriter(path: string, given?: readonly string[]): RecordWriter {
+  const writer = openParquetFile(path);
+  let held: Fields[] = [];
+  let columns: readonly { readonly name: string; readonly type: ParquetType }[] | undefined;
+  let row = 0;
+  const flush = () => {
+    if (held.length === 0) return;
+    const names = given ?? [...new Set(held.flatMap((record) => Object.keys(record)))];
+    // Columns that no row fills are left out.
+    columns ??= names
+      .filter((name) => held.some((record) => isFilled(record[name])))
+      .map((name) => ({ name, type: typeOf(held.map((record) => record[name])) }));
+    for (const [i, record] of held.entries()) requireColumns(record, row + i + 1, columns, path);
+    row += held.length;
+    writer.write(columns.map(({ name, type }) => ({ name, type, data: held.map((record) => record[name] ?? null) })));
+    held = [];
+  };
+  return {
+    write: (record) => {
+      held.push(record);
+      if (held.length >= GROUP) flush();
+    },
+    commit: () => {
+      flush();
+      if (row > 0) return writer.commit();
+      throw new TunesmithError('DATA_EMPTY_FILE', { message: 'would have no rows, and so no columns.', file: path });
+    },
+    discard: writer.discard,
+  };
+}
+
+const isFilled = (value: unknown) => value !== null && value !== undefined;
+
+function typeOf(values: readonly unknown[]): ParquetType {
+  const filled = values.filter(isFilled);
+  if (filled.every((value) => typeof value === 'string')) return 'STRING';
+  if (filled.every((value) => typeof value === 'boolean')) return 'BOOLEAN';
+  if (filled.every((value) => typeof value === 'number')) return 'DOUBLE';
+  return 'JSON';
+}
+
+function requireColumns(
+  record: Fields,
+  row: number,
+  columns: readonly { readonly name: string; readonly type: ParquetType }[],
+  path: string,
+): void {
+  const kinds: Readonly<Partial<Record<ParquetType, string>>> = {
+    STRING: 'string',
+    BOOLEAN: 'boolean',
+    DOUBLE: 'number',
+  };
+  for (const [name, value] of Object.entries(record)) {
+    if (!isFilled(value)) continue;
+    const column = columns.find((own) => own.name === name);
+    if (column !== undefined && (column.type === 'JSON' || typeof value === kinds[column.type])) continue;
+    const why = column === undefined ? 'which the rows before have not' : `which were ${column.type} before`;
+    const message = `row ${row} has ${typeof value === 'object' ? 'a list or object' : `a ${typeof value}`} in the column ${name}, ${why}.`;
+    throw new TunesmithError('DATA_TABLE', { message, file: path, fix: 'write .jsonl.' });
+  }
 }
 
 function cellText(value: unknown): string {

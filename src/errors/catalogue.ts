@@ -98,6 +98,10 @@ export const CATALOGUE = {
     rule: 'Of a folder, documents (.txt, .md) and data files are read.',
     fix: 'extract the text of what is to be learned into .txt files.',
   },
+  DATA_HUB: {
+    exit: 2,
+    rule: 'A data set of the hub is datasets/OWNER/NAME, with :SPLIT or :CONFIG/SPLIT behind it where it has several.',
+  },
   DATA_FILE_TYPE: {
     exit: 2,
     rule: 'Data files are .jsonl, .json, .csv, .tsv, .parquet or .txt, and may be gzipped (.gz).',

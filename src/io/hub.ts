@@ -61,6 +61,8 @@ const WEIGHTS = /^model(-\d{5}-of-\d{5})?\.safetensors$/;
 const SPLIT_GGUF = /-\d{5}-of-\d{5}\.gguf$/i;
 /** The image part of a model, which is none by itself. */
 const PROJECTOR = /(^|[/_-])mmproj/i;
+/** Where listings lie below the address of a hub. */
+const API = /\/api\/(?:models|datasets)\//;
 /** No repository of a model has as many pages of files. */
 const MOST_PAGES = 200;
 
@@ -82,27 +84,52 @@ export async function hubModel(id: HubId, options: HubOptions = {}): Promise<Hub
   const info = parse(Info, (await requestJson(`${at}/revision/${encodeURIComponent(id.revision)}`, request)).value, at);
   const entries = await listTree(`${at}/tree/${info.sha}${id.file?.includes('/') ? '?recursive=true' : ''}`, request);
   const { kind, chosen } = choose(id, entries);
-  const files = chosen.map((entry) => ({
-    name: entry.path,
-    bytes: entry.lfs?.size ?? entry.size,
-    digest: digestOf(entry.lfs?.oid, entry.oid),
-    url: `${base}/${id.repo}/resolve/${info.sha}/${entry.path.split('/').map(encodeURIComponent).join('/')}`,
-  }));
+  const files = chosen.map((entry) => fileOf(entry, `${base}/${id.repo}/resolve/${info.sha}`));
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
   const gated = typeof info.gated === 'string' || info.gated === true;
   return { repo: id.repo, commit: info.sha, licence: licenceOf(info), gated, kind, files, bytes };
 }
 
+/** All files of a data set repository, as it is at one commit. */
+export interface HubDataset {
+  readonly commit: string;
+  readonly files: readonly HubFile[];
+}
+
+/**
+ * Lists all files of a data set on the hub.
+ *
+ * @throws DATA_HUB for a repository or revision that is not there, MODEL_GATED, and what {@link requestJson} throws
+ */
+export async function hubDataset(id: HubId, options: HubOptions = {}): Promise<HubDataset> {
+  const base = endpointOf(options);
+  const request = { ...options, headers: hubHeaders(options), refusal: hubRefusal(id, options, false, 'data set') };
+  const at = `${base}/api/datasets/${id.repo}`;
+  const info = parse(Info, (await requestJson(`${at}/revision/${encodeURIComponent(id.revision)}`, request)).value, at);
+  const entries = await listTree(`${at}/tree/${info.sha}?recursive=true`, request);
+  const files = entries.map((entry) => fileOf(entry, `${base}/datasets/${id.repo}/resolve/${info.sha}`));
+  return { commit: info.sha, files };
+}
+
+function fileOf(entry: Entry, at: string): HubFile {
+  return {
+    name: entry.path,
+    bytes: entry.lfs?.size ?? entry.size,
+    digest: digestOf(entry.lfs?.oid, entry.oid),
+    url: `${at}/${entry.path.split('/').map(encodeURIComponent).join('/')}`,
+  };
+}
+
 /** All pages of a listing. The next one is asked of the endpoint, whatever host it names, for only the endpoint gets the token. */
 async function listTree(first: string, request: RequestOptions): Promise<Entry[]> {
   const entries: Entry[] = [];
-  const base = first.slice(0, first.indexOf('/api/models/'));
+  const [base = ''] = first.split(API, 1);
   let url: string | undefined = first;
   for (let pages = 0; url !== undefined; pages++) {
     if (pages === MOST_PAGES) throw strange(first);
     const page = await requestJson(url, request);
     entries.push(...parse(z.array(Entry), page.value, url));
-    const path = page.next?.indexOf('/api/models/') ?? -1;
+    const path = page.next?.search(API) ?? -1;
     if (page.next !== undefined && path < 0) throw strange(first);
     url = page.next === undefined ? undefined : `${base}${page.next.slice(path)}`;
   }
@@ -164,10 +191,17 @@ function noWeights(repo: string, entries: readonly Entry[]): TunesmithError {
   });
 }
 
-/** What the hub's refusals mean for a model. Without a token it says 401 of a repository that is private and of one that is not there. */
-export function hubRefusal(id: HubId, options: HubOptions, gated = false): (refusal: Refusal) => TunesmithError {
+/** What the hub's refusals mean for a model or a data set. Without a token it says 401 of a repository that is private and of one that is not there. */
+export function hubRefusal(
+  id: HubId,
+  options: HubOptions,
+  gated = false,
+  kind: 'model' | 'data set' = 'model',
+): (refusal: Refusal) => TunesmithError {
   const base = endpointOf(options);
-  const { repo } = id;
+  const repo = kind === 'model' ? id.repo : `datasets/${id.repo}`;
+  const missing = (message: string) =>
+    new TunesmithError(kind === 'model' ? 'MODEL_NOT_FOUND' : 'DATA_HUB', { message });
   const has = options.token !== undefined;
   const tokens = `${base}/settings/tokens`;
   return ({ url, status, reason }) => {
@@ -189,15 +223,11 @@ export function hubRefusal(id: HubId, options: HubOptions, gated = false): (refu
     }
     if (reason === 'RepoNotFound' || status === 404 || status === 401) {
       return missing(
-        `${base} has no model ${repo}, or it is private${has ? '' : ' and no token is given in HF_TOKEN'}.`,
+        `${base} has no ${kind} ${id.repo}, or it is private${has ? '' : ' and no token is given in HF_TOKEN'}.`,
       );
     }
     return new TunesmithError('DOWNLOAD_REFUSED', { message: `${url} answered ${status}.` });
   };
-}
-
-function missing(message: string): TunesmithError {
-  return new TunesmithError('MODEL_NOT_FOUND', { message });
 }
 
 /** Headers of a request to the hub. @throws DOWNLOAD_REFUSED for a token that is none */

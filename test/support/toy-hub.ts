@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Loopback, openLoopback, sendRange } from './loopback.ts';
 
-/** A repository of a toy hub. */
+/** A repository of a toy hub; data sets are named `datasets/OWNER/NAME`. */
 export interface ToyRepo {
   readonly files: Readonly<Record<string, Uint8Array | string>>;
   readonly licence?: string;
@@ -78,7 +78,9 @@ function answer(request: IncomingMessage, response: ServerResponse, { repos, sto
   const url = new URL(request.url ?? '', self);
   const refuse = (status: number, code: string) => response.writeHead(status, { 'x-error-code': code }).end();
   const [, api, name = '', kind, rest = ''] =
-    /^\/(api\/models\/)?([^/]+\/[^/]+)\/(revision|tree|resolve)\/(.+)$/.exec(url.pathname) ?? [];
+    /^\/(api\/models\/|api\/(?=datasets\/))?((?:datasets\/)?[^/]+\/[^/]+)\/(revision|tree|resolve)\/(.+)$/.exec(
+      url.pathname,
+    ) ?? [];
   const repo = repos[name];
   // The hub does not tell strangers what is private and what is not there.
   if (repo === undefined) return refuse(request.headers.authorization === undefined ? 401 : 404, 'RepoNotFound');

@@ -4,12 +4,14 @@ import { fileExists } from '../../io/files.ts';
 import { evaluateLater } from '../../registry/evaluate-run.ts';
 import { doneEvent, fromRequest, resumeRequest, type StartRequest, startRequest } from '../../registry/requests.ts';
 import { flatten } from '../../registry/runs.ts';
+import { DataConfig } from '../../train/config.ts';
 import { type Context, defineCommand, INTERRUPTED } from '../command.ts';
 import { type Flags, flagLayer, resolveConfig } from '../config.ts';
 import { findConfig, readConfig } from '../config-file.ts';
 import type { PreparedRun, RunRequest } from '../domain.ts';
 import { watchEvaluation } from '../evaluation.ts';
 import { configOptions } from '../fields.ts';
+import { dataFiles } from '../hub-data.ts';
 import { offlineOption, placesOf, pulling, RUNS } from '../models.ts';
 import { evaluationCost, planText, prepare, summaryText, type Watched, watchRun } from '../training.ts';
 
@@ -43,7 +45,7 @@ export const train = defineCommand({
   async run({ options, positionals }, context) {
     const { terminal, signal } = context;
     const flags: Flags = options;
-    const request = await requestOf(flags, positionals[0], context);
+    const request = await withHubData(await requestOf(flags, positionals[0], context), context);
     if (request.kind === 'start') terminal.say(configText(request));
     else if (tellDone(request.run, context)) return 0;
     const run = await prepare(request, context);
@@ -73,6 +75,22 @@ export const train = defineCommand({
     }
   },
 });
+
+/** Data sets of the hub as the files that were fetched of them. */
+async function withHubData(request: RunRequest, context: Context): Promise<RunRequest> {
+  if (request.kind !== 'start') return request;
+  const { data: given } = request.config;
+  const data = typeof given === 'string' ? DataConfig.parse({ train: given }) : given;
+  const train = await dataFiles([data.train].flat(), context);
+  const held = typeof data.valid === 'string' ? await dataFiles([data.valid], context) : [];
+  const [valid] = held;
+  if (held.length > 1) {
+    const message = `${data.valid} is ${held.length} files, and --valid is one.`;
+    throw new TunesmithError('DATA_HUB', { message, fix: 'name one file of it: datasets/OWNER/NAME:FILE' });
+  }
+  const own = { ...data, train: typeof data.train === 'string' && train.length === 1 ? train[0]! : train };
+  return { ...request, config: { ...request.config, data: valid === undefined ? own : { ...own, valid } } };
+}
 
 /** A run goes on from its last checkpoint, which is whole. Errors of the catalogue say so themselves where it helps. */
 async function watchOrHint(run: PreparedRun, context: Context, finish: () => Promise<void>): Promise<Watched> {

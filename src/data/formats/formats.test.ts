@@ -112,7 +112,7 @@ const FORMS: readonly [Format, fc.Arbitrary<Content>][] = [
 ];
 
 describe('what is written is read as it was', () => {
-  for (const extension of ['jsonl', 'json', 'csv', 'tsv.gz']) {
+  for (const extension of ['jsonl', 'json', 'csv', 'tsv.gz', 'parquet']) {
     test.each(FORMS.map(([format, form], i) => [format, form, i] as const))(
       `${extension}: %s`,
       async (format, form, i) => {

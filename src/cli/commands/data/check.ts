@@ -12,6 +12,7 @@ import type { Role } from '../../../text/index.ts';
 import { type Context, defineCommand } from '../../command.ts';
 import { openByteProgress } from '../../data.ts';
 import { countText, table } from '../../format.ts';
+import { dataFiles } from '../../hub-data.ts';
 import { modelOptions, requestModel } from '../../models.ts';
 import { rowOptions, rowReading } from '../../prompts.ts';
 import type { Inspect } from './inspect.ts';
@@ -53,7 +54,8 @@ export const check = defineCommand({
     'With --json each finding is a line {"code","severity","file","line","message","fix","related","quote"}; lines count from 1.',
     'Exit code 0 if no error remains, 3 if some do. --allow CODE turns the errors of a code into warnings, as in train.',
   ].join('\n'),
-  async run({ options, positionals }, context) {
+  async run({ options, positionals: names }, context) {
+    const positionals = await dataFiles(names, context);
     const { terminal, signal } = context;
     if (options['max-length'] !== undefined && options.model === undefined) {
       throw new TunesmithError('CLI_OPTION_CONFLICT', {

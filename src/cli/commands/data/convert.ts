@@ -26,6 +26,7 @@ import { ROLES, type Role } from '../../../text/index.ts';
 import { type Context, defineCommand, type Values } from '../../command.ts';
 import { dataReading, openRowCount, outOptions, readOptions, requireOut, tellFormat } from '../../data.ts';
 import { countText } from '../../format.ts';
+import { dataFiles } from '../../hub-data.ts';
 
 const options = {
   to: { type: 'string', choices: FORMATS, description: 'the format to write', default: 'openai' },
@@ -75,7 +76,8 @@ export const convert = defineCommand({
     ...FORMATS.map((format) => `  ${format.padEnd(18)} ${FORMAT_NAMES[format]}`),
     'A row whose training the format cannot express is an error, which --allow DATA_NO_FORM turns into leaving it out.',
   ].join('\n'),
-  async run({ options, positionals }, context) {
+  async run({ options, positionals: names }, context) {
+    const positionals = await dataFiles(names, context);
     const out = requireOut(options.out, options.force, positionals);
     const to = (options.to ?? 'openai') as Format;
     requireGroup(options);

@@ -16,6 +16,7 @@ import { TunesmithError } from '../../../errors/index.ts';
 import { type Context, defineCommand, type Values } from '../../command.ts';
 import { dataReading, openRowCount, outOptions, readOptions, requireOut, tellFormat } from '../../data.ts';
 import { countText, table } from '../../format.ts';
+import { dataSources } from '../../hub-data.ts';
 
 const options = {
   ...outOptions,
@@ -54,7 +55,8 @@ export const mix = defineCommand({
     const out = requireOut(options.out, options.force, positionals);
     const plan = planOf(options, positionals.length);
     const reading = dataReading(options);
-    const sizes = await countRows(positionals, options, reading, context);
+    const files = await dataSources(positionals, context);
+    const sizes = await countRows(files, options, reading, context);
     const findings = reading.log.groups();
     if (findings.length > 0) terminal.say(formatFindings(findings));
     assertNoErrors(findings);
@@ -63,8 +65,8 @@ export const mix = defineCommand({
     const empty = counts.findIndex((n, i) => n > 0 && sizes[i] === 0);
     if (empty >= 0)
       throw new TunesmithError('DATA_EMPTY_FILE', { message: 'holds no rows to take.', file: positionals[empty]! });
-    const sources = positionals.map((file, i) =>
-      rowsOf(file, mixTimes(sizes[i] ?? 0, counts[i] ?? 0, seed, i), options, reading),
+    const sources = files.map((own, i) =>
+      rowsOf(own, mixTimes(sizes[i] ?? 0, counts[i] ?? 0, seed, i), options, reading),
     );
     const writer = openRecordWriter(out);
     const count = openRowCount(terminal, 'mixing');
@@ -103,7 +105,7 @@ export const mix = defineCommand({
 type Reading = ReturnType<typeof dataReading>;
 
 async function countRows(
-  files: readonly string[],
+  files: readonly (readonly string[])[],
   flags: Flags,
   { options, log }: Reading,
   { terminal, signal }: Context,
@@ -141,7 +143,7 @@ async function countRows(
 
 /** The rows of a source, each as often as it is taken; the file is read once for each pass over it. */
 async function* rowsOf(
-  file: string,
+  file: readonly string[],
   times: Uint32Array,
   flags: Flags,
   { options, log }: Reading,

@@ -6,7 +6,7 @@ import { modelOptions } from '../../models.ts';
 
 const NAMES = ['check', 'fix', 'xray', 'stats', 'split', 'convert', 'mix'];
 
-const options = { model: modelOptions.model, offline: modelOptions.offline, ...readOptions } as const;
+const options = { model: modelOptions.model, ...readOptions } as const;
 
 /** `tunesmith data FILE...`. */
 export const overview = defineCommand({

@@ -16,6 +16,7 @@ import { makeFolder } from '../../../io/index.ts';
 import { type Context, defineCommand } from '../../command.ts';
 import { dataReading, openRowCount, readOptions, requireFree, tellFormat } from '../../data.ts';
 import { countText, table } from '../../format.ts';
+import { dataFiles } from '../../hub-data.ts';
 
 const PARTS = ['train', 'valid', 'test'] as const;
 type Part = (typeof PARTS)[number];
@@ -39,7 +40,7 @@ export const split = defineCommand({
     seed: { type: 'integer', value: 'N', description: 'which rows go where', default: '0' },
     type: {
       type: 'string',
-      choices: ['jsonl', 'json', 'csv', 'tsv'],
+      choices: ['jsonl', 'json', 'csv', 'tsv', 'parquet'],
       description: 'the files to write (default: as the input)',
     },
     force: { type: 'boolean', description: 'overwrite what is there' },
@@ -50,7 +51,8 @@ export const split = defineCommand({
     'data split tickets.csv --stratify label --out parts',
   ],
   notes: 'Rows keep their columns and their order. A column that --map renames has its new name.',
-  async run({ options, positionals }, context) {
+  async run({ options, positionals: names }, context) {
+    const positionals = await dataFiles(names, context);
     const { terminal } = context;
     const shares = requireShares(options.valid ?? 0.1, options.test ?? 0);
     const reading = dataReading(options);
@@ -168,7 +170,7 @@ function typeOf(file: string | undefined): string {
   const type = extname((file ?? '').replace(/\.gz$/i, ''))
     .slice(1)
     .toLowerCase();
-  return ['json', 'csv', 'tsv'].includes(type) ? type : 'jsonl';
+  return ['json', 'csv', 'tsv', 'parquet'].includes(type) ? type : 'jsonl';
 }
 
 function cellOf(

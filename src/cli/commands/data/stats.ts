@@ -12,6 +12,7 @@ import { rowRenderer } from '../../../train/rows.ts';
 import { defineCommand } from '../../command.ts';
 import { dataReading, openRowCount, readOptions, tellFormat } from '../../data.ts';
 import { countText, table } from '../../format.ts';
+import { dataFiles } from '../../hub-data.ts';
 import { modelOptions, requestModel } from '../../models.ts';
 
 /** `tunesmith data stats`. */
@@ -27,11 +28,11 @@ export const stats = defineCommand({
       value: 'N',
       description: 'with --model: count what is longer (default: what the model can read)',
     },
-    offline: modelOptions.offline,
     ...readOptions,
   },
   examples: ['data stats train.jsonl', 'data stats train.jsonl --model smollm2-135m-instruct --max-length 512'],
-  async run({ options, positionals }, context) {
+  async run({ options, positionals: names }, context) {
+    const positionals = await dataFiles(names, context);
     const { terminal, signal } = context;
     const { model } = options;
     if (model === undefined && options['max-length'] !== undefined) {

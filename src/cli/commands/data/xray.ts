@@ -5,6 +5,7 @@ import type { XrayExample } from '../../../evaluate/xray.ts';
 import { writeAtomic } from '../../../io/index.ts';
 import { defineCommand } from '../../command.ts';
 import { dataReading, readOptions, requireFree } from '../../data.ts';
+import { dataFiles } from '../../hub-data.ts';
 import { modelOptions, requestModel } from '../../models.ts';
 import { readSystem } from '../../prompts.ts';
 import type { Terminal } from '../../terminal.ts';
@@ -42,7 +43,6 @@ export const xray = defineCommand({
     system: { type: 'string', value: 'TEXT|FILE', description: 'system prompt for rows without one' },
     html: { type: 'string', value: 'FILE', description: 'write a page instead, with the id of each token' },
     force: { type: 'boolean', description: 'overwrite the page' },
-    offline: modelOptions.offline,
     ...readOptions,
   },
   examples: [
@@ -51,7 +51,8 @@ export const xray = defineCommand({
   ],
   notes:
     'Of a run (--model @last) the frozen template clock, system prompt and roles hold. NO_COLOR=1 marks with signs instead of colours.',
-  async run({ options, positionals }, context) {
+  async run({ options, positionals: names }, context) {
+    const positionals = await dataFiles(names, context);
     const { terminal } = context;
     const { model, html } = options;
     if (model === undefined) {

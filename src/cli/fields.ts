@@ -15,7 +15,11 @@ export interface Field {
 }
 
 /** Flags that are not called after the last word of their path. */
-const NAMES: Readonly<Record<string, string>> = { 'data.train': 'data' };
+const NAMES: Readonly<Record<string, string>> = {
+  'data.train': 'data',
+  'forget.generalText': 'forget-general-text',
+  'forget.suite': 'forget-suite',
+};
 const VALUES: Readonly<Record<string, string>> = {
   model: 'MODEL',
   'data.train': 'FILE',
@@ -24,7 +28,10 @@ const VALUES: Readonly<Record<string, string>> = {
   'data.allow': 'CODE,...',
   'data.map': 'THEIRS=OURS,...',
   'data.role': 'THEIRS=OURS,...',
-  'method.replay': 'FILE',
+  'method.replay': 'FILE|self',
+  'method.replayPrompts': 'FILE',
+  'forget.generalText': 'PERCENT',
+  'forget.suite': 'POINTS',
   'method.fromScratch': 'CONFIG',
   'method.rewardHead': 'FILE',
   initAdapter: 'DIR',

@@ -6,6 +6,7 @@ import { isAligned, rowsTogether } from '../train/objective.ts';
 import { classificationText } from './classification.ts';
 import type { Context } from './command.ts';
 import type { PreparedRun, RunRequest, TrainPlan } from './domain.ts';
+import { actText, forgettingText } from './forgetting.ts';
 import { bytesText, countText, curve, durationText, lossText, table } from './format.ts';
 import { shrinkHeap } from './heap.ts';
 import { openActivityLine, openProgress, type Progress } from './progress.ts';
@@ -129,7 +130,10 @@ export async function watchRun(
 function tell(event: Exclude<TrainEvent, { type: 'step' | 'done' }>, progress: Progress): void {
   if (event.type === 'eval') {
     const bits = event.bitsPerByte === undefined ? '' : `, ${event.bitsPerByte.toFixed(3)} bits per byte`;
-    progress.say(`step ${event.step}: validation loss ${lossText(event.loss)}${bits}${answersText(event.metrics)}`);
+    const used = event.metrics?.['forget/used'];
+    const spent = used === undefined ? '' : ` · ${Math.round(100 * used)} % of the forgetting budget`;
+    const text = `validation loss ${lossText(event.loss)}${bits}${spent}${answersText(event.metrics)}`;
+    progress.say(`step ${event.step}: ${text}`);
   } else if (event.type === 'sample')
     progress.say(`step ${event.step}: ${brief(event.prompt)} -> ${brief(event.text)}`);
   else if (event.type === 'report') {
@@ -139,6 +143,8 @@ function tell(event: Exclude<TrainEvent, { type: 'step' | 'done' }>, progress: P
     progress.say(words + more);
   } else if (event.type === 'classification') progress.say(classificationText(event));
   else if (event.type === 'reward') progress.say(rewardText(event));
+  else if (event.type === 'act') progress.say(actText(event));
+  else if (event.type === 'forgetting') progress.say(forgettingText(event));
   else if (event.type === 'warning') progress.say(`warning ${event.code} ${event.message}`);
 }
 

@@ -22,6 +22,7 @@ import { fromHfFolder } from '../model/hf-layout.ts';
 import { storedTrained } from '../model/peft.ts';
 import { trainedTensors } from './names.ts';
 import { type Network, refreshDerived } from './network.ts';
+import type { GuardState } from './retain/guard.ts';
 import type { OptimizerState, Place } from './step.ts';
 
 /** Where a run stands; with the tensors beside it, all that a resumed run needs. Random numbers and the data cursor follow from the step. */
@@ -38,6 +39,8 @@ export interface Progress {
   readonly pendingEval: boolean;
   /** Loss of the base on the reporting rows. */
   readonly reportBase: { readonly loss: number; readonly tokens: number } | undefined;
+  /** What is remembered of forgetting, where there is a budget. */
+  readonly guard?: GuardState | undefined;
 }
 
 /** Writes the tensors that train as a model folder: a PEFT folder, or one in Hugging Face layout. */
@@ -106,8 +109,8 @@ export function readProgress(checkpoint: string): Progress {
   const file = join(checkpoint, 'progress.json');
   const json = readJson(file) as Partial<Progress>;
   if (typeof json.step === 'number' && typeof json.eventBytes === 'number' && typeof json.sinceBest === 'number') {
-    const { step, eventBytes, sinceBest, best, reportBase, pendingEval = false } = json;
-    return { step, eventBytes, sinceBest, best, reportBase, pendingEval };
+    const { step, eventBytes, sinceBest, best, reportBase, pendingEval = false, guard } = json;
+    return { step, eventBytes, sinceBest, best, reportBase, pendingEval, guard };
   }
   throw new TunesmithError('RUN_CHECKPOINT', { file, message: 'does not say where the run stood.' });
 }

@@ -208,6 +208,22 @@ export const OutputConfig = z.strictObject({
 });
 export type OutputConfig = z.infer<typeof OutputConfig>;
 
+/** How much may be forgotten. During training the trainer acts when it is threatened; at the end it chooses what keeps it. */
+export const ForgetConfig = z.strictObject({
+  generalText: z
+    .string()
+    .regex(/^\d+(\.\d+)?\s*%$/, 'must be a percentage such as 3%')
+    .refine((text) => Number.parseFloat(text) > 0, 'must be above 0%')
+    .optional()
+    .describe('most by which the perplexity of general text may rise, such as 3%: the run keeps to it'),
+  suite: z
+    .number()
+    .positive()
+    .max(100)
+    .optional()
+    .describe('most points by which the accuracy on the probes of general ability may fall, such as 2'),
+});
+
 /** Where and with how much the numbers are computed. */
 export const ComputeConfig = z.strictObject({
   device: z.enum(['auto', 'cpu', 'webgpu']).default('auto').describe('what computes'),
@@ -236,6 +252,7 @@ export const RunConfig = z.strictObject({
   method: Method.default({ kind: 'sft' }),
   weights: Weights.prefault({ kind: 'lora' }),
   train: TrainConfig.prefault({}),
+  forget: ForgetConfig.prefault({}),
   output: OutputConfig.prefault({}),
   compute: ComputeConfig.prefault({}),
 });

@@ -8,6 +8,7 @@ import type { Frozen } from './freeze.ts';
 import type { MemoryPlan } from './memory.ts';
 import type { Network } from './network.ts';
 import type { NewModel } from './pretrain/new-model.ts';
+import type { Abilities } from './retain/abilities.ts';
 import type { TextSetup } from './rows.ts';
 
 /** The folder of a run that holds the adapter which it started from, or the new model; if it started from one of these. */
@@ -43,6 +44,8 @@ export interface RunContext {
   readonly cache: string | undefined;
   /** Gives a resumed run free; a new one is held from the moment at which its folder is there. */
   readonly release: (() => void) | undefined;
+  /** What forgetting is measured on. */
+  readonly abilities: Abilities;
   /** Told of what takes long and yields no event. */
   readonly onActivity: OnActivity;
   /** What is to be known about this start of the run, beside what is to be known about the data. */

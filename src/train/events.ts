@@ -1,5 +1,8 @@
 import type { ClassificationMetrics, ClassMetrics } from './classify/metrics.ts';
 
+import type { Ability, Act, Budget } from './retain/budget.ts';
+import type { CurvePoint } from './retain/search.ts';
+
 /** What a run reports, in the order in which it happens; one line each in events.jsonl and under --json. */
 export type TrainEvent =
   | {
@@ -84,5 +87,25 @@ export type TrainEvent =
         /** Of reward and tokens, within rows. */
         readonly correlation: number;
       };
+    }
+  /** What the trainer did because the budget of forgetting was threatened, from the next step on. */
+  | {
+      readonly type: 'act';
+      readonly step: number;
+      readonly act: Act;
+      /** Share of the budget that was used up. */
+      readonly used: number;
+    }
+  /** What was chosen within the budget of forgetting, and from what. Losses in nats per token. */
+  | {
+      readonly type: 'forgetting';
+      readonly budget: Budget;
+      readonly start: Ability;
+      /** From the least to the most that was forgotten. */
+      readonly points: readonly CurvePoint[];
+      readonly chosen: CurvePoint;
+      readonly isKept: boolean;
+      /** General text that chose nothing, of the start and of what was chosen. */
+      readonly report: { readonly before: number; readonly after: number };
     }
   | { readonly type: 'done'; readonly steps: number; readonly best: string; readonly last: string };

@@ -40,8 +40,11 @@ import { type Evaluated, type LoopEnd, type LoopHooks, trainLoop } from './loop.
 import type { AlignedSession } from './objective.ts';
 import { bitsPerByte, rowExamples, stepExamples, trainedExamples } from './pretrain/pretraining.ts';
 import { type Ema, openEma } from './retain/ema.ts';
+import { type Guard, openGuard } from './retain/guard.ts';
+import { searchWithin } from './retain/search.ts';
 import { withGenerated } from './retain/self-replay.ts';
 import { beginHolding, type HeldSteps } from './retain/session.ts';
+import { abilityOf, guarded } from './retain/tracked.ts';
 import { holdRun } from './run-lock.ts';
 import { answerSamples, samplePrompts } from './samples.ts';
 import { initialState, type OptimizerState } from './step.ts';
@@ -91,7 +94,11 @@ async function* runFrom(prepared: RunContext, signal: AbortSignal): AsyncGenerat
   const state = initialState(run.net, run.frozen.loop.optimizer);
   const checkpoint = run.isResumed ? newestCheckpoint(run.path) : undefined;
   const session = await run.dataset.aligned?.begin(run, state, signal);
-  const heldSteps = await beginHolding(run, state, signal);
+  // What was forgotten is held against the model as the run starts, which a run that goes on has left behind.
+  const known = checkpoint === undefined ? undefined : readProgress(checkpoint).guard;
+  const write = (folder: string, tensors: readonly TensorToWrite<'F32'>[]) => writeTuned(run, folder, tensors);
+  const guard = await openGuard(run, known, write, signal);
+  const heldSteps = await beginHolding(run, state, guard, signal);
   const progress =
     checkpoint === undefined ? await firstProgress(run, session, signal) : restored(run, state, checkpoint);
   const log = openAppender(join(run.path, 'events.jsonl'), progress.eventBytes);
@@ -103,12 +110,12 @@ async function* runFrom(prepared: RunContext, signal: AbortSignal): AsyncGenerat
     yield* warnings.map((warning) => record.write({ type: 'warning', ...warning }));
     const { ema: decay } = run.frozen.config.train;
     const ema = decay === undefined ? undefined : openEma(run.net, decay, checkpoint);
-    const hooks = createHooks({ run, session, ema, heldSteps, state, first: progress, record });
+    const hooks = createHooks({ run, session, ema, guard, heldSteps, state, first: progress, record });
     const examples = trainedExamples(run.dataset).map(({ example }) => example);
     const loop = trainLoop(run.net, state, examples, run.frozen.loop, hooks, progress, signal);
     let next = await loop.next();
     for (; !next.done; next = await loop.next()) yield record.write(next.value);
-    if (next.value.kind === 'done') yield* finish(run, session, next.value, progress, record, signal);
+    if (next.value.kind === 'done') yield* finish(run, session, guard, next.value, progress, record, signal);
   } finally {
     log.close();
     board?.close();
@@ -238,12 +245,13 @@ interface Begun {
   readonly session: AlignedSession | undefined;
   readonly heldSteps: HeldSteps | undefined;
   readonly ema: Ema | undefined;
+  readonly guard: Guard | undefined;
   readonly state: OptimizerState;
   readonly first: Progress;
   readonly record: Recorder;
 }
 
-function createHooks({ run, session, heldSteps, ema, state, first, record }: Begun): LoopHooks {
+function createHooks({ run, session, heldSteps, ema, guard, state, first, record }: Begun): LoopHooks {
   const { net, dataset, path, frozen } = run;
   const select = dataset.select.map(({ example }) => example);
   const trained = trainedExamples(dataset);
@@ -257,14 +265,25 @@ function createHooks({ run, session, heldSteps, ema, state, first, record }: Beg
     writeFolderAtomic(join(path, name), (folder) => write(folder, tensors));
   const averaged = <T>(work: () => Promise<T>): Promise<T> => (ema === undefined ? work() : ema.during(work));
   return {
-    evaluate: select.length === 0 ? undefined : (signal) => averaged(() => evaluate(run, session, select, signal)),
+    evaluate:
+      select.length === 0
+        ? undefined
+        : (signal) => averaged(() => guarded(guard, signal, () => evaluate(run, session, select, signal))),
     afterStep: ema?.update,
+    afterEvaluation:
+      guard &&
+      (async (step, { loss, metrics = {} }) => {
+        const ability = abilityOf(metrics);
+        return guard.evaluated({ step, loss, ...ability }, await averaged(() => readTrained(net)));
+      }),
+    rate: guard?.rate,
+    isStopped: guard?.isStopped,
     takeStep: session?.takeStep ?? heldSteps,
     stepExamples: stepExamples(dataset, frozen.loop.order),
     sample: (signal) => averaged(() => answerSamples(run, prompts, signal)),
     saveBest: async () => keepAs('best', await averaged(() => readTrained(net))),
     save: async (progress) => {
-      const full = { ...progress, eventBytes: record.bytes(), reportBase: first.reportBase };
+      const full = { ...progress, eventBytes: record.bytes(), reportBase: first.reportBase, guard: guard?.state() };
       const mean = await ema?.tensors();
       const { path: saved, tensors } = await saveCheckpoint(path, net, state, full, (folder, own) => {
         write(folder, own);
@@ -329,9 +348,26 @@ function withFrozen({ source, net }: RunContext, trained: readonly TensorToWrite
   ];
 }
 
+/** Puts the best model within the budget in the place of the best, and writes down from what it was chosen. */
+async function keepBudget(run: RunContext, guard: Guard, best: string, signal: AbortSignal): Promise<TrainEvent> {
+  const select = run.dataset.select.map(({ example }) => example);
+  const found = await searchWithin(run, guard, {
+    loss: async () => (await meanLoss(run.net, select, signal, { ...run, kind: 'evaluate' })).loss,
+    ability: () => guard.measure(signal),
+  });
+  const tensors = await readTrained(run.net);
+  await writeFolderAtomic(best, (folder) => writeTuned(run, folder, tensors));
+  const { start, startReport: before } = guard.state();
+  const report = { before, after: await guard.reportLoss(signal) };
+  const facts = { budget: guard.budget, start, ...found, isKept: found.chosen.used <= 1, report };
+  writeAtomic(join(run.path, 'forgetting.json'), `${JSON.stringify({ version: 1, ...facts }, null, 2)}\n`);
+  return { type: 'forgetting', ...facts };
+}
+
 async function* finish(
   run: RunContext,
   session: AlignedSession | undefined,
+  guard: Guard | undefined,
   { steps }: Extract<LoopEnd, { kind: 'done' }>,
   { reportBase }: Progress,
   record: Recorder,
@@ -344,6 +380,7 @@ async function* finish(
     const tensors = await readTrained(run.net);
     await writeFolderAtomic(best, (folder) => writeTuned(run, folder, tensors));
   }
+  if (guard !== undefined) yield record.write(await keepBudget(run, guard, best, signal));
   if (run.dataset.report.length > 0 && reportBase !== undefined) {
     loadTrained(best, run.net);
     const tuned = await reportLoss(run, session, 'report', signal);

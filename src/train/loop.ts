@@ -29,7 +29,7 @@ export interface LoopOptions {
 }
 
 /** The part of a run's progress that the loop keeps. */
-export type LoopProgress = Omit<Progress, 'eventBytes' | 'reportBase'>;
+export type LoopProgress = Omit<Progress, 'eventBytes' | 'reportBase' | 'guard'>;
 
 /** What an evaluation found. */
 export type Evaluated = Omit<TrainEvent & { readonly type: 'eval' }, 'type' | 'step'>;
@@ -50,6 +50,12 @@ export interface LoopHooks {
   readonly afterStep?: ((step: number) => void) | undefined;
   /** Takes a step on the rows of its batch where the loss is not that of the examples' tokens. */
   readonly takeStep?: AlignedSession['takeStep'] | undefined;
+  /** After each evaluation; what it returns are events. */
+  readonly afterEvaluation?: ((step: number, found: Evaluated) => Promise<readonly TrainEvent[]>) | undefined;
+  /** What the learning rate is multiplied by. */
+  readonly rate?: (() => number) | undefined;
+  /** Whether training shall end for a reason of its own. */
+  readonly isStopped?: (() => boolean) | undefined;
   /** Where an example came from, for messages. */
   readonly describeRow: (index: number) => string;
   /** Milliseconds. */
@@ -79,7 +85,10 @@ export async function* trainLoop(
   const { step, best, sinceBest, pendingEval } = from;
   const state: LoopState = { step, best, sinceBest, pendingEval };
   const rows = stepRows(options.order, state.step + 1);
-  const isOver = () => state.step >= options.totalSteps || stopsEarly(state, options);
+  const isOver = () =>
+    state.step >= options.totalSteps ||
+    stopsEarly(state, options) ||
+    (!state.pendingEval && hooks.isStopped?.() === true);
   for (;;) {
     if (state.pendingEval) {
       const finished = yield* evaluation(state, hooks, signal);
@@ -113,7 +122,7 @@ async function* oneStep(
   const start = hooks.now();
   const computed = hooks.stepExamples?.(step, rows) ?? rows;
   const { kind, ...course } = options.schedule;
-  const lr = learningRate(kind, { ...course, totalSteps: options.totalSteps, step });
+  const lr = (hooks.rate?.() ?? 1) * learningRate(kind, { ...course, totalSteps: options.totalSteps, step });
   const describeRows = () => [...new Set(computed.map(hooks.describeRow))].join(', ');
   const told = { optimizer: options.optimizer, clip: options.clip, step, lr, describeRows };
   const plain = () =>
@@ -178,6 +187,7 @@ async function* evaluation(
   state.sinceBest = isBest ? 0 : state.sinceBest + 1;
   state.pendingEval = false;
   yield { type: 'eval', step: state.step, ...result };
+  yield* (await hooks.afterEvaluation?.(state.step, result)) ?? [];
   for (const [index, sample] of samples.entries()) yield { type: 'sample', step: state.step, index, ...sample };
   return true;
 }

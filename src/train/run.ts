@@ -35,6 +35,7 @@ import { requirePretrainOptions } from './pretrain/options.ts';
 import { batchRows } from './pretrain/pretraining.ts';
 import { makeModel, placeWeights } from './pretrain/start.ts';
 import { type Abilities, NO_ABILITIES } from './retain/abilities.ts';
+import { requireBudgeted, requireChoice, budgetOf as retentionBudget } from './retain/budget.ts';
 import { requireHeld, requireRetainOptions } from './retain/options.ts';
 import { withReplay } from './retain/replay.ts';
 import { requireExperts } from './router-loss.ts';
@@ -173,6 +174,7 @@ async function prepare(
       origins,
       isResumed: old !== undefined,
       cache: request.cache,
+      abilities: given.abilities,
       release,
       warnings,
     };
@@ -206,6 +208,7 @@ async function openInputs(
   if (request.kind === 'start') requirePretrainOptions(given, request.origins);
   if (request.kind === 'start') requireAlignedOptions(given, request.origins);
   if (request.kind === 'start') requireRetainOptions(given);
+  if (request.kind === 'start') requireBudgeted(given);
   const path = request.kind === 'resume' ? request.run : runPath(given, request.base.path, around.now());
   const { seed } = given.train;
   const documents = given.method.kind === 'pretrain' ? await openDocuments(normalisedData(given), seed) : undefined;
@@ -244,12 +247,14 @@ async function openInputs(
     documents === undefined || method.kind !== 'pretrain'
       ? await open({ ...reading, method: method.kind })
       : await openPretraining(documents, { ...reading, method });
-  const dataset = await withReplay(read, { ...reading, method, measured: abilities.generalText() });
+  const isBudgeted = retentionBudget(config) !== undefined;
+  const dataset = await withReplay(read, { ...reading, method, isBudgeted, measured: abilities.generalText() });
   if (peft?.score !== undefined) requireSameHead(adapterFolder(request, config)!, config, dataset.classes);
   if (request.kind === 'resume') requireSameData(request.run, dataset);
   else {
     requireEffective(config, dataset.select.length > 0);
     requireHeld(config, dataset);
+    requireChoice(config, dataset.select.length > 0);
   }
   const memory = old?.facts.memory ?? chooseMemory(trainee, dataset, around.memoryBytes);
   const weights = spec === undefined ? config.weights : weightsOf(spec);

@@ -190,6 +190,8 @@ describe('each option changes something', () => {
     'replay-ratio',
     'replay-prompts',
     'replay-samples',
+    'forget-general-text',
+    'forget-suite',
     'kl-weight',
     'from-scratch',
     'vocab',

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { describe, expect, test, vi } from 'vitest';
+import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { readSafetensorsHeader, readStored } from '../../src/io/index.ts';
 import { cli, type Line, linesOf, temporaryFolder } from '../support/cli.ts';
 import { lossesOf } from '../support/close.ts';
@@ -234,6 +234,76 @@ describe('--replay self', () => {
     ['prompts that are not there', { replay: 'self', 'replay-prompts': 'missing.jsonl' }, 'FILE_NOT_FOUND'],
     ['prompts of rows that ask nothing', { replay: 'self', 'replay-prompts': general }, 'DATA_NO_QUESTION'],
   ])('refuses %s', async (_, flags, error) => {
+    expect(await refused(flags as Flags)).toContain(error);
+  });
+});
+
+describe('a budget of forgetting', () => {
+  const FLAGS: Flags = {
+    'forget-general-text': '5%',
+    valid: 0.3,
+    steps: 10,
+    lr: 0.1,
+    'eval-every': 1,
+    'save-every': 100,
+  };
+  const eventsOf = (lines: readonly Line[], kind: string) => lines.filter(({ type }) => type === kind);
+  /** A model that knows the general text, for a random one has nothing to forget. */
+  let knowing: string;
+  beforeAll(async () => {
+    const lessons = { method: 'pretrain', data: 'examples/general.txt', weights: 'full', 'max-length': 128, lr: 1e-2 };
+    const { run } = await train(toys, { ...lessons, batch: 16, steps: 60, 'save-every': 100 });
+    knowing = path.join(run, 'best');
+  }, 120_000);
+  interface Found {
+    readonly points: readonly { readonly step: number; readonly strength: number; readonly used: number }[];
+    readonly chosen: { readonly step: number; readonly strength: number; readonly used: number; readonly loss: number };
+    readonly isKept: boolean;
+    readonly report: { readonly before: number; readonly after: number };
+  }
+  const rateOf = (weights: string) => (weights === 'full' ? 1e-2 : 3e-2);
+  const foundIn = (lines: readonly Line[]) => eventsOf(lines, 'forgetting')[0] as unknown as Found;
+
+  test.each(['lora', 'full'])('is kept by what is written as best, and each act is an event: %s', async (weights) => {
+    const { lines, run } = await train(toys, { ...FLAGS, model: knowing, weights, lr: rateOf(weights) });
+    const acts = eventsOf(lines, 'act').map(({ act }) => act);
+    expect(acts[0]).toBe('replay');
+    const found = foundIn(lines);
+    expect(found.isKept).toBe(true);
+    expect(found.chosen.used).toBeLessThanOrEqual(1);
+    expect(found.chosen.strength).toBeLessThan(1);
+    expect(found.points.some(({ used }) => used > 1)).toBe(true);
+    const file = JSON.parse(readFileSync(path.join(run, 'forgetting.json'), 'utf8'));
+    expect(file.chosen).toEqual(found.chosen);
+    const { lines: scored } = await cli(['score', run, '--data', toys.chats, '--threads', 1]);
+    expect(scored.some(({ type }) => type === 'total')).toBe(true);
+  });
+
+  test('changes nothing where it is never threatened', async () => {
+    const plain = { ...FLAGS, model: knowing, 'forget-general-text': undefined, lr: 1e-4 };
+    const [without, roomy] = [await train(toys, plain), await train(toys, { ...plain, 'forget-general-text': '90%' })];
+    for (const [i, loss] of roomy.losses.entries()) expect(loss).toBeCloseTo(without.losses[i]!, 6);
+    expect(eventsOf(roomy.lines, 'act')).toEqual([]);
+    expect(foundIn(roomy.lines).chosen.strength).toBe(1);
+  });
+
+  test.each(['lora', 'full'])('goes on to the same bits with %s weights', async (weights) => {
+    const flags = { ...FLAGS, model: knowing, weights, lr: rateOf(weights), steps: 8, 'save-every': 2 };
+    const straight = await train(toys, flags);
+    const run = await interrupted(toys, `budgeted-${weights}`, flags, '"step":5,');
+    const lines = linesOf(readFileSync(path.join(run, 'events.jsonl'), 'utf8'));
+    expect(lossesOf(lines)).toEqual(straight.losses);
+    expect(foundIn(lines)).toEqual(foundIn(straight.lines));
+    expect(eventsOf(lines, 'act')).toEqual(eventsOf(straight.lines, 'act'));
+    expect(weightsOf(run, weights, 'best').equals(weightsOf(straight.run, weights, 'best'))).toBe(true);
+  });
+
+  test.each([
+    ['a bare number', { 'forget-general-text': '3', valid: 0.3 }, 'must be a percentage such as 3%'],
+    ['nothing', { 'forget-general-text': '0%', valid: 0.3 }, 'must be above 0%'],
+    ['a run without validation rows', { 'forget-general-text': '3%' }, 'needs validation rows'],
+    ['a method that keeps none', { 'forget-suite': 2, method: 'classify' }, 'has no effect on --method classify'],
+  ])('of %s is refused', async (_, flags, error) => {
     expect(await refused(flags as Flags)).toContain(error);
   });
 });

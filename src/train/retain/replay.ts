@@ -145,14 +145,19 @@ const LENGTH = 256;
 /** A data set with what its method replays. @throws what {@link openReplay} throws */
 export async function withReplay(
   dataset: Dataset,
-  options: Omit<ReplayOptions, 'method' | 'maxLength'> & { readonly method: Method; readonly longest: number },
+  options: Omit<ReplayOptions, 'method' | 'maxLength'> & {
+    readonly method: Method;
+    readonly longest: number;
+    /** A run with a budget may have to replay something: what the model said itself, if no rows are given. */
+    readonly isBudgeted: boolean;
+  },
 ): Promise<Dataset> {
   const { method, data, model, longest } = options;
   if (method.kind !== 'sft' && method.kind !== 'pretrain') return dataset;
   const isFixed = method.kind === 'pretrain' || data.maxLength !== undefined;
   const roomy = Math.min(Math.max(dataset.maxLength, LENGTH), longest, model.maxPositions);
   const maxLength = isFixed ? dataset.maxLength : roomy;
-  if (method.replay === SELF) {
+  if (method.replay === SELF || (options.isBudgeted && method.replay === undefined)) {
     const { self, files } = await selfPrompts({ ...options, method, maxLength });
     const replay = expectedReplay(self, { ratio: replayRatio(method) }, method.kind, maxLength);
     return { ...dataset, replay, files: [...dataset.files, ...files] };

@@ -4,6 +4,7 @@ import type { Dataset } from '../dataset.ts';
 import type { AlignedSession } from '../objective.ts';
 import { stepExamples, trainedExamples } from '../pretrain/pretraining.ts';
 import type { OptimizerState } from '../step.ts';
+import type { Guard } from './guard.ts';
 import { type Held, type StartTargets, startTargets } from './start.ts';
 import { type HeldExample, heldStep } from './step.ts';
 import { allPositions, promptPositions } from './targets.ts';
@@ -24,23 +25,28 @@ export function klWeightOf({ frozen: { config } }: Pick<RunContext, 'frozen'>): 
 export async function beginHolding(
   run: RunContext,
   state: OptimizerState,
+  guard: Pick<Guard, 'replays' | 'klWeight'> | undefined,
   signal: AbortSignal,
 ): Promise<HeldSteps | undefined> {
   const { net, dataset, frozen } = run;
   const given = klWeightOf(run);
   const isSelf = dataset.replay?.self !== undefined;
-  if (given === undefined && !isSelf) return undefined;
-  const klWeight = given ?? 0;
-  const held = heldExamples(dataset, { prompts: given !== undefined, replay: true });
+  if (given === undefined && !isSelf && guard === undefined) return undefined;
+  const held = heldExamples(dataset, { prompts: given !== undefined || guard !== undefined, replay: true });
   const tell = (done: number, total: number) => run.onActivity({ kind: 'reference', done, total, unit: 'rows' });
   const targets = await startTargets(run, held, tell, signal);
-  const examplesOf = stepExamples(dataset, frozen.loop.order);
+  const [ownOf, withReplayOf] = [{ ...dataset, replay: undefined }, dataset].map((part) =>
+    stepExamples(part, frozen.loop.order),
+  ) as [ReturnType<typeof stepExamples>, ReturnType<typeof stepExamples>];
   const all = trainedExamples(dataset);
   return async (rows, options) => {
     const examples: HeldExample[] = [];
+    const klWeight = guard?.klWeight() ?? given ?? 0;
+    const examplesOf = guard?.replays() === false ? ownOf : withReplayOf;
     for (const index of examplesOf(options.step, rows)) {
       const { example } = all[index]!;
-      const hold = await holdOf(index, { held, targets, ownRows: dataset.train.length, isSelf });
+      const isHeld = klWeight > 0 || (isSelf && index >= dataset.train.length);
+      const hold = isHeld ? await holdOf(index, { held, targets, ownRows: dataset.train.length, isSelf }) : undefined;
       examples.push(hold === undefined ? { example } : { example, hold });
     }
     return heldStep(net, state, examples, { ...options, microBatch: frozen.loop.microBatch, klWeight });

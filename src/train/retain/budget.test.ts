@@ -1,0 +1,46 @@
+import { describe, expect, test } from 'vitest';
+import { type Act, budgetOf, nextAct, shareUsed } from './budget.ts';
+import { type Candidate, front } from './guard.ts';
+import { type CurvePoint, choose } from './search.ts';
+
+describe('a budget', () => {
+  test('is read from percent of perplexity and points of accuracy', () => {
+    expect(budgetOf({})).toBeUndefined();
+    const budget = budgetOf({ forget: { generalText: '3%', suite: 2 } })!;
+    expect(budget.generalText).toBeCloseTo(Math.log(1.03), 12);
+    expect(budget.suite).toBeCloseTo(0.02, 12);
+    const start = { generalText: 3, suite: 0.7 };
+    expect(shareUsed(budget, start, { generalText: 3 + Math.log(1.03), suite: 0.7 })).toBeCloseTo(1, 9);
+    expect(shareUsed(budget, start, { generalText: 3, suite: 0.66 })).toBeCloseTo(2, 9);
+  });
+});
+
+describe('what the trainer does', () => {
+  test('comes in its order, one act an evaluation, and not while forgetting falls', () => {
+    const acts: Act[] = [];
+    const course = [0.2, 0.6, 0.8, 0.9, 1.2, 1.1, 1.0, 1.5, 1.6, 1.7];
+    const said = course.map((used, i) => {
+      const act = nextAct(used, course[i - 1], acts);
+      if (act !== undefined) acts.push(act);
+      return act;
+    });
+    expect(said).toEqual([undefined, 'replay', 'kl', undefined, 'rate', 'rate', 'rate', 'stop', 'stop', 'stop']);
+    expect(nextAct(0.8, 1, ['replay'])).toBeUndefined();
+  });
+});
+
+const candidate = (step: number, loss: number, generalText: number): Candidate => ({ step, loss, generalText });
+
+describe('the candidates', () => {
+  test('are those that no other beats', () => {
+    const all = [candidate(1, 2, 3), candidate(2, 1, 3.2), candidate(3, 1.5, 3.3), candidate(4, 1, 3.2)];
+    expect(front(all).map(({ step }) => step)).toEqual([1, 2]);
+  });
+
+  test('give the lowest loss within the budget, or else the least forgetting', () => {
+    const point = (loss: number, used: number): CurvePoint => ({ step: 1, strength: 1, loss, used, generalText: used });
+    expect(choose([point(1, 1.2), point(1.5, 0.9), point(1.7, 0.2)])).toMatchObject({ loss: 1.5 });
+    expect(choose([point(1, 3), point(1.5, 1.1)])).toMatchObject({ used: 1.1 });
+    expect(choose([])).toBeUndefined();
+  });
+});

@@ -27,7 +27,7 @@ async function exported(run: string): Promise<string> {
   const out = `${run}-onnx`;
   const { exit, stderr, lines } = await cli(['export', run, '--to', 'onnx', '--out', out, '--threads', 1]);
   expect(exit, stderr).toBe(0);
-  expect(lines.at(-1)?.next).toContain("pipeline('text-classification'");
+  expect(lines.at(-1)?.next).toContain(`pipeline('text-classification', ${JSON.stringify(out)}`);
   return out;
 }
 

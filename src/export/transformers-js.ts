@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import { type FileToWrite, type FileWeight, modelFiles, type WeightForm } from '../engine/index.ts';
 import { fileExists, makeFolder, readJson } from '../io/index.ts';
 import { isRecord } from '../io/json-checks.ts';
@@ -49,8 +49,13 @@ export const transformersJsWriter: Writer = {
     return { model: { kind: 'program', path }, tools: text && openText(text, { now }) };
   },
   next: (job, folder) =>
-    `pipeline('${taskOf(job)}', ${JSON.stringify(folder)}, ${options(job)}) in transformers.js runs it.`,
+    `pipeline('${taskOf(job)}', ${JSON.stringify(localPath(folder))}, ${options(job)}) in transformers.js runs it.`,
 };
+
+/** A path that is not taken for the name of a repository. */
+function localPath(folder: string): string {
+  return isAbsolute(folder) || folder.startsWith('.') ? folder : `./${folder}`;
+}
 
 function taskOf({ classifier }: ExportJob): string {
   return classifier === undefined ? 'text-generation' : 'text-classification';

@@ -54,9 +54,28 @@ export async function openJudge(
   if (wanting.length === 0)
     throw conflict('--judge has no effect: no --task has the metric judge.', 'leave --judge out');
   if (!isCompared) throw conflict('--judge compares two models, and there is one.', '--against MODEL');
+  const items = wanting.reduce((n, task) => n + task.items.length, 0);
+  return openNamedJudge(judge, options, `The prompts, references and both answers of ${items} items`, context);
+}
+
+/**
+ * Opens a judge by its address or as a model of this machine.
+ *
+ * @param what is sent to it, for the person who has to agree
+ * @throws EVAL_JUDGE, CLI_OPTION_CONFLICT, and the errors of models
+ */
+export async function openNamedJudge(
+  judge: string,
+  { 'judge-model': name, yes }: Values<typeof judgeOptions>,
+  what: string,
+  context: Context,
+): Promise<OpenJudge> {
   if (!/^https?:\/\//.test(judge)) {
     if (name !== undefined || yes === true)
-      throw conflict('--judge-model and --yes go with --judge URL.', 'leave them out');
+      throw new TunesmithError('CLI_OPTION_CONFLICT', {
+        message: '--judge-model and --yes go with --judge URL.',
+        fix: 'leave them out',
+      });
     return localJudge(judge, context);
   }
   if (name === undefined)
@@ -64,8 +83,7 @@ export async function openJudge(
       message: `--judge ${judge} wants the name of a model there.`,
       fix: '--judge-model NAME',
     });
-  const items = wanting.reduce((n, task) => n + task.items.length, 0);
-  await agree(judge, items, yes === true, context);
+  await agree(judge, what, yes === true, context);
   const key = context.env.TUNESMITH_JUDGE_KEY;
   const endpoint = { url: judge, model: name, key };
   return {
@@ -76,10 +94,10 @@ export async function openJudge(
 }
 
 /** Says what leaves the machine and where it goes, and asks. @throws EVAL_JUDGE where nobody agreed */
-async function agree(url: string, items: number, isAgreed: boolean, { terminal }: Context): Promise<void> {
+async function agree(url: string, sent: string, isAgreed: boolean, { terminal }: Context): Promise<void> {
   const { hostname, host } = new URL(url);
   if (/^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname)) return;
-  const what = `The prompts, references and both answers of ${items} items are sent to ${host}.`;
+  const what = `${sent} are sent to ${host}.`;
   terminal.say(what);
   if (isAgreed) return;
   const refused = (message: string) => new TunesmithError('EVAL_JUDGE', { message, fix: '--yes agrees beforehand' });

@@ -78,7 +78,11 @@ async function compare(
 }
 
 /** What a judge is asked. */
-export function judgePrompt({ prompt, references }: AnswerItem, first: string, second: string): Message[] {
+export function judgePrompt(
+  { prompt, references }: Pick<AnswerItem, 'prompt' | 'references'>,
+  first: string,
+  second: string,
+): Message[] {
   const question = typeof prompt === 'string' ? prompt : prompt.map((m) => `${m.role}: ${m.content}`).join('\n\n');
   const good = references.map((reference) => `\n\n[A good answer]\n${reference}`).join('');
   const system =

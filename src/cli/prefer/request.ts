@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import { MOST_ANSWERS } from '../../align/ranking/answers.ts';
 import { isRankingHead } from '../../align/ranking/log.ts';
 import { AXES, type Axis } from '../../align/ranking/types.ts';
@@ -5,6 +6,7 @@ import { isDocumentOrData } from '../../data/index.ts';
 import { nearestName, TunesmithError } from '../../errors/index.ts';
 import { fileExists, readText } from '../../io/index.ts';
 import type { Values } from '../command.ts';
+import { judgeOptions } from '../judge.ts';
 import { modelOptions } from '../models.ts';
 import { rowOptions } from '../prompts.ts';
 import { drawOptions } from './sources.ts';
@@ -35,6 +37,12 @@ export const preferOptions = {
   web: { type: 'boolean', description: 'judge in the browser instead of the terminal' },
   port: { type: 'integer', value: 'N', description: 'port of --web (default: a free one)' },
   system: { type: 'string', value: 'TEXT|FILE', description: 'system prompt for prompts without one' },
+  ...judgeOptions,
+  judge: {
+    type: 'string',
+    value: 'URL|MODEL',
+    description: 'a model ranks instead of people: an OpenAI-compatible endpoint, or a model here',
+  },
   ...modelOptions,
   ...drawOptions,
   ...rowOptions,
@@ -147,12 +155,26 @@ function axesOf(given: readonly string[] = ['overall']): Axis[] {
   return AXES.filter((axis) => names.includes(axis));
 }
 
-function ratersOf({ rater, web, port }: PreferFlags, login: string): string[] {
+function judgeName(flags: PreferFlags): string | undefined {
+  const { judge, 'judge-model': name } = flags;
+  if (judge === undefined) {
+    const stray = (['judge-model', 'yes'] as const).find((option) => flags[option] !== undefined);
+    if (stray === undefined) return undefined;
+    throw new TunesmithError('CLI_OPTION_CONFLICT', { message: `--${stray} goes with --judge URL.` });
+  }
+  const useless = (['rater', 'web', 'axes'] as const).find((option) => flags[option] !== undefined);
+  if (useless === undefined) return `judge ${name ?? basename(judge)}`;
+  throw new TunesmithError('CLI_OPTION_CONFLICT', { message: `--${useless} is for people, and --judge asks a model.` });
+}
+
+function ratersOf(flags: PreferFlags, login: string): string[] {
+  const { rater, web, port } = flags;
+  if (rater !== undefined) judgeName(flags);
   if (port !== undefined && web !== true) {
     throw new TunesmithError('CLI_OPTION_CONFLICT', { message: '--port has no effect without --web.' });
   }
   if (port !== undefined) between('port', port, 1, 65535);
-  const names = rater ?? [login];
+  const names = rater ?? [judgeName(flags) ?? login];
   if (names.some((name) => name.trim() === '') || new Set(names).size < names.length) {
     throw new TunesmithError('CLI_OPTION_VALUE', { message: '--rater takes names, each once.' });
   }

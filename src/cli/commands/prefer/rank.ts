@@ -5,6 +5,8 @@ import { openRankingFile, type RankingFile } from '../../../align/ranking/log.ts
 import { TunesmithError } from '../../../errors/index.ts';
 import { type Context, defineCommand, INTERRUPTED } from '../../command.ts';
 import { table } from '../../format.ts';
+import { openNamedJudge } from '../../judge.ts';
+import { askJudge } from '../../prefer/ask-judge.ts';
 import { type Drawing, startDrawing } from '../../prefer/drawing.ts';
 import { openKeys } from '../../prefer/keys.ts';
 import { lockRankings } from '../../prefer/lock.ts';
@@ -129,6 +131,7 @@ interface Judging {
 }
 
 async function judge({ request, options, desk, drawing, file }: Judging, context: Context): Promise<Left> {
+  if (options.judge !== undefined) return judgeByModel({ request, options, desk, drawing, file }, context);
   const changed = () => drawing?.changed() ?? Promise.resolve();
   const keys = openKeys(process.stdin, process.stderr);
   try {
@@ -138,6 +141,17 @@ async function judge({ request, options, desk, drawing, file }: Judging, context
     return await judgeInBrowser({ desk, rankings, axis: axes[0]!, raters, port: options.port, keys, changed }, context);
   } finally {
     keys.close();
+  }
+}
+
+async function judgeByModel({ request, options, desk, drawing, file }: Judging, context: Context): Promise<Left> {
+  const judge = await openNamedJudge(options.judge!, options, `The prompts and answers of ${request.out}`, context);
+  const rater = { name: request.raters[0]!, kind: 'model' } as const;
+  const changed = () => drawing?.changed() ?? Promise.resolve();
+  try {
+    return await askJudge({ judge, rater, file: telling(file, context), desk, changed }, context);
+  } finally {
+    await judge.close();
   }
 }
 

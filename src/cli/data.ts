@@ -102,6 +102,8 @@ export function openByteProgress(terminal: Terminal, label: string): ByteProgres
   return {
     update: ({ rows, bytes, total }) => {
       const seconds = (Date.now() - since) / 1000;
+      // What is done at once needs no bar.
+      if (seconds < 1) return;
       const left = bytes === 0 ? 0 : (seconds / bytes) * (total - bytes);
       // All is read, and rows are now compared with each other.
       const rest = bytes >= total ? 'comparing them' : `${durationText(left)} left`;

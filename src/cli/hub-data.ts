@@ -23,6 +23,11 @@ export async function dataFiles(names: readonly string[], context: Context): Pro
   return (await dataSources(names, context)).flat();
 }
 
+/** Whether a name is that of a data set of the hub, and of nothing here. */
+export function isDataId(name: string): boolean {
+  return !fileExists(name) && !folderExists(name) && parseDataId(name) !== undefined;
+}
+
 async function filesOf(name: string, { terminal, home, hub, signal }: Context): Promise<string[]> {
   const id = fileExists(name) || folderExists(name) ? undefined : parseDataId(name);
   if (id === undefined) return [name];

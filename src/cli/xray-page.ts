@@ -4,7 +4,10 @@ import { LEGEND } from './xray-text.ts';
 /** Rows as a page that needs nothing else. A token shows its id and its weight when it is pointed at. */
 export function xrayPage(examples: readonly XrayExample[], model: string): string {
   const kinds = TOKEN_KINDS.filter((kind) => examples.some(({ counts }) => counts[kind] > 0));
-  const legend = kinds.map((kind) => `<li><span class="${kind}">${kind}</span> ${escaped(LEGEND[kind])}</li>`);
+  const legend = kinds.map(
+    (kind) =>
+      `<li><span class="${kind}">${kind}</span> ${escaped(LEGEND[kind].replace(new RegExp(`^${kind}:? `), ''))}</li>`,
+  );
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>What ${escaped(model)} sees</title>
 <style>

@@ -11,7 +11,7 @@ import { findConfig, readConfig } from '../config-file.ts';
 import type { PreparedRun, RunRequest } from '../domain.ts';
 import { watchEvaluation } from '../evaluation.ts';
 import { configOptions } from '../fields.ts';
-import { dataFiles } from '../hub-data.ts';
+import { dataFiles, isDataId } from '../hub-data.ts';
 import { offlineOption, placesOf, pulling, RUNS } from '../models.ts';
 import { evaluationCost, planText, prepare, summaryText, type Watched, watchRun } from '../training.ts';
 
@@ -81,6 +81,8 @@ async function withHubData(request: RunRequest, context: Context): Promise<RunRe
   if (request.kind !== 'start') return request;
   const { data: given } = request.config;
   const data = typeof given === 'string' ? DataConfig.parse({ train: given }) : given;
+  const names = [data.train, data.valid ?? []].flat();
+  if (!names.some((name) => typeof name === 'string' && isDataId(name))) return request;
   const train = await dataFiles([data.train].flat(), context);
   const held = typeof data.valid === 'string' ? await dataFiles([data.valid], context) : [];
   const [valid] = held;

@@ -21,8 +21,10 @@ import {
   validationOf,
 } from '../train/dataset.ts';
 import type { RewardMethod } from '../train/methods.ts';
-import { isAligned, type Objectives } from '../train/objective.ts';
+import { isAligned, isOnline, type Objectives } from '../train/objective.ts';
 import { rowRenderer } from '../train/rows.ts';
+import { openOnline } from './online/open.ts';
+import type { OpenReward } from './online/rewards.ts';
 import { beginRewardSession } from './reward/session.ts';
 import { loadPreferences, type PreferenceOptions, type PreferenceRow } from './rows.ts';
 import type { PreferenceMethod } from './rules.ts';
@@ -46,9 +48,18 @@ export type Parts = Readonly<Record<'train' | 'select' | 'report', Part>>;
 /** Methods that learn from answers that are ranked or marked. */
 type RankedMethod = PreferenceMethod | RewardMethod;
 
-/** Objectives of the methods that learn from ranked or marked answers. */
-export const preferences: Objectives = (method) =>
-  isAligned(method) ? { open: (options) => openPreferences(method as RankedMethod, options) } : undefined;
+/**
+ * Objectives of the methods that learn from answers that are ranked, marked or rewarded.
+ *
+ * @param openReward opens what rewards answers, but for reward models
+ */
+export function alignment(openReward: OpenReward): Objectives {
+  return (method) => {
+    if (!isAligned(method)) return undefined;
+    if (isOnline(method)) return { open: (options) => openOnline(method, options, openReward) };
+    return { open: (options) => openPreferences(method as RankedMethod, options) };
+  };
+}
 
 /**
  * Reads, checks, splits and renders preferences. All findings come in one pass.

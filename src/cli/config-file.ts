@@ -1,10 +1,8 @@
-import { existsSync } from 'node:fs';
-import { extname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { createJiti } from 'jiti';
+import { extname, join } from 'node:path';
 import { isNode, LineCounter, parseDocument } from 'yaml';
 import { TunesmithError } from '../errors/index.ts';
 import { fileExists, readJson, readText } from '../io/files.ts';
+import { importDefault } from '../io/load-module.ts';
 
 /** A config as its file has it. */
 export interface ConfigFile {
@@ -55,12 +53,8 @@ export async function readConfig(file: string): Promise<ConfigFile> {
 }
 
 async function importConfig(file: string): Promise<unknown> {
-  // A config imports from 'tunesmith' also where it is not installed: in this repository, or under npx.
-  const index = fileURLToPath(new URL(`../index${extname(import.meta.url)}`, import.meta.url));
-  const alias = existsSync(index) ? { tunesmith: index } : {};
-  const jiti = createJiti(import.meta.url, { alias, fsCache: false, moduleCache: false });
   try {
-    return await jiti.import(resolve(file), { default: true });
+    return await importDefault(file);
   } catch (cause) {
     const why = cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : String(cause);
     throw new TunesmithError('CONFIG_BROKEN', { message: `cannot be loaded: ${why}`, file, cause });

@@ -34,6 +34,7 @@ const VALUES: Readonly<Record<string, string>> = {
   'forget.suite': 'POINTS',
   'method.fromScratch': 'CONFIG',
   'method.rewardHead': 'FILE',
+  'method.reward': 'REWARD',
   initAdapter: 'DIR',
   'output.out': 'DIR',
   'output.name': 'NAME',
@@ -60,7 +61,11 @@ function flagOf({ path, schema, kinds }: ConfigField): Field {
   const types = (schema.anyOf ?? [schema]).map((one) => one.type);
   const array = types.includes('array');
   const reads =
-    path === 'data.train' ? 'files' : types.includes('number') && types.length > 1 ? 'number-or-text' : 'value';
+    path === 'data.train' || path === 'method.reward'
+      ? 'files'
+      : types.includes('number') && types.length > 1
+        ? 'number-or-text'
+        : 'value';
   const text = array || types.length > 1;
   const type = text ? 'string' : (types[0] as OptionSpec['type']);
   const preset = schema.default;

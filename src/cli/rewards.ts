@@ -1,4 +1,5 @@
 import type { RewardFigures } from '../align/reward/figures.ts';
+import type { TrainEvent } from '../train/events.ts';
 import { countText } from './format.ts';
 
 /** What a reward model reached, in words. */
@@ -13,6 +14,18 @@ export function rewardText({ pairs, accuracy, interval, logLoss, calibrationErro
     );
   }
   return lines.join('\n');
+}
+
+/** What answers reach on prompts that were used for nothing else, in words. */
+export function winText({
+  rows,
+  before,
+  after,
+  winRate,
+  interval,
+}: TrainEvent & { readonly type: 'win-rate' }): string {
+  const range = `${percent(interval[0])} to ${percent(interval[1])}`;
+  return `${countText(rows)} prompts that were used for nothing else: mean reward ${before.toFixed(3)} before, ${after.toFixed(3)} after; ${percent(winRate)} wins against the start (${range}, ties half)`;
 }
 
 function percent(share: number): string {

@@ -10,7 +10,7 @@ import { actText, forgettingText } from './forgetting.ts';
 import { bytesText, countText, curve, durationText, lossText, table } from './format.ts';
 import { shrinkHeap } from './heap.ts';
 import { openActivityLine, openProgress, type Progress } from './progress.ts';
-import { rewardText } from './rewards.ts';
+import { rewardText, winText } from './rewards.ts';
 import { domain } from './wiring.ts';
 
 /** Prepares a run and shows how its cost is measured. */
@@ -118,7 +118,7 @@ export async function watchRun(
         const loss = `loss ${lossText(event.loss)}${answersText(event.metrics)}`;
         const text = `step ${event.step}/${run.plan.steps} · ${loss} · ${speed} · ${left} left`;
         progress.update(event.step, run.plan.steps, text);
-      } else if (event.type !== 'done') tell(event, progress);
+      } else if (event.type !== 'done') tell(event, progress, run.plan.method);
     }
   } finally {
     line.end();
@@ -127,15 +127,24 @@ export async function watchRun(
   return { done, losses };
 }
 
-function tell(event: Exclude<TrainEvent, { type: 'step' | 'done' }>, progress: Progress): void {
+function tell(
+  event: Exclude<TrainEvent, { type: 'step' | 'done' }>,
+  progress: Progress,
+  method: TrainPlan['method'],
+): void {
   if (event.type === 'eval') {
     const bits = event.bitsPerByte === undefined ? '' : `, ${event.bitsPerByte.toFixed(3)} bits per byte`;
+    const { reward, win_rate: wins } = event.metrics ?? {};
     const used = event.metrics?.['forget/used'];
     const spent = used === undefined ? '' : ` · ${Math.round(100 * used)} % of the forgetting budget`;
-    const text = `validation loss ${lossText(event.loss)}${bits}${spent}${answersText(event.metrics)}`;
-    progress.say(`step ${event.step}: ${text}`);
+    const what =
+      reward === undefined
+        ? `validation loss ${lossText(event.loss)}${bits}${spent}${answersText(event.metrics)}`
+        : `mean reward ${reward.toFixed(3)} on held-out prompts, ${Math.round(100 * (wins ?? 0))} % wins against the start`;
+    progress.say(`step ${event.step}: ${what}`);
   } else if (event.type === 'sample')
     progress.say(`step ${event.step}: ${brief(event.prompt)} -> ${brief(event.text)}`);
+  else if (event.type === 'report' && isRewarded(method)) return;
   else if (event.type === 'report') {
     const { bitsPerByte: bits } = event;
     const more = bits === undefined ? '' : `; ${bits.before.toFixed(3)} and ${bits.after.toFixed(3)} bits per byte`;
@@ -145,6 +154,7 @@ function tell(event: Exclude<TrainEvent, { type: 'step' | 'done' }>, progress: P
   else if (event.type === 'reward') progress.say(rewardText(event));
   else if (event.type === 'act') progress.say(actText(event));
   else if (event.type === 'forgetting') progress.say(forgettingText(event));
+  else if (event.type === 'win-rate') progress.say(winText(event));
   else if (event.type === 'warning') progress.say(`warning ${event.code} ${event.message}`);
 }
 
@@ -152,12 +162,20 @@ function tell(event: Exclude<TrainEvent, { type: 'step' | 'done' }>, progress: P
 function answersText(metrics: Readonly<Record<string, number>> = {}): string {
   const [chosen, rejected] = [metrics['logps/chosen'], metrics['logps/rejected']];
   const accuracy = metrics['rewards/accuracies'] ?? metrics.accuracy;
+  const { reward, 'completions/mean_length': length } = metrics;
   const parts = [
     ...(chosen === undefined ? [] : [` · chosen ${chosen.toFixed(2)}`]),
     ...(rejected === undefined ? [] : [` · rejected ${rejected.toFixed(2)}`]),
+    ...(reward === undefined ? [] : [` · reward ${reward.toFixed(3)}`]),
+    ...(length === undefined ? [] : [` · ${length.toFixed(0)} tokens an answer`]),
     ...(accuracy === undefined ? [] : [` · ${Math.round(100 * accuracy)} % told apart`]),
   ];
   return parts.join('');
+}
+
+/** Whether the loss of held-out rows is but their reward with the sign changed, which is told as such. */
+function isRewarded(method: TrainPlan['method']): boolean {
+  return method === 'grpo' || method === 'rloo';
 }
 
 /** One line of a text that may have many. */

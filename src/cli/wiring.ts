@@ -7,9 +7,10 @@ import type { Domain } from './domain.ts';
 export const domain: Domain = {
   async prepareRun(request, onActivity) {
     const { prepareRun, surroundings } = await import('../train/run.ts');
-    const { preferences } = await import('../align/open.ts');
+    const { alignment } = await import('../align/open.ts');
+    const { openVerifier } = await import('../evaluate/verifiers.ts');
     const { abilities } = await import('../evaluate/abilities.ts');
-    return prepareRun(request, surroundings(), onActivity, preferences, abilities);
+    return prepareRun(request, surroundings(), onActivity, alignment(openVerifier), abilities);
   },
   async *score(model, data, signal, reading) {
     yield* (await import('../evaluate/score.ts')).score(model, data, signal, reading);

@@ -254,6 +254,10 @@ export const CATALOGUE = {
     rule: 'The chosen answer differs from the rejected one.',
     fix: 'remove the row.',
   },
+  DATA_PROMPT: {
+    exit: 2,
+    rule: 'Rows that the model answers in training bring a prompt: {prompt}, {question}, {messages} or {prompt_ids}.',
+  },
   DATA_RATERS_DIVIDED: {
     exit: 2,
     rule: 'Of several raters the majority decides; where they are divided, nothing is learned.',
@@ -557,10 +561,35 @@ export const CATALOGUE = {
     fix: 'free some memory or lower --memory, then run the command again; tunesmith doctor says whether the engine works.',
   },
   // rewards
+  REWARD_CONSTANT: {
+    exit: 2,
+    rule: 'A reward tells some answers from others.',
+    fix: 'look at the reward with a few answers of your own.',
+  },
+  REWARD_FAILED: {
+    exit: 2,
+    rule: 'A reward gives each answer a finite number.',
+    fix: 'mend the reward; a run that has begun goes on with tunesmith train --resume RUN.',
+  },
   REWARD_HEAD: {
     exit: 2,
     rule: 'A reward head is a safetensors file with score.weight of one row, as wide as the model.',
     fix: 'leave --reward-head out to start from a new head.',
+  },
+  REWARD_JUNK: {
+    exit: 2,
+    rule: 'A reward gives right answers more than junk: what it accepts is what the model learns.',
+    fix: 'use a stricter reward, or add one that asks for the right answer.',
+  },
+  REWARD_REFERENCE: {
+    exit: 2,
+    rule: 'A reward that compares answers needs rows that bring the right one.',
+    fix: 'add a column answer, or choose a reward that needs none.',
+  },
+  REWARD_UNKNOWN: {
+    exit: 2,
+    rule: 'A reward is a verifier, a file that exports a function, or a run of --method reward.',
+    fix: 'tunesmith train --help lists the verifiers.',
   },
   REWARD_USE: {
     exit: 2,

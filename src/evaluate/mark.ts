@@ -76,7 +76,12 @@ export function codeIn(answer: string): string {
   return blocks.length === 0 ? answer : blocks.join('\n');
 }
 
-async function passes(answer: string, { tests = '', language = 'javascript' }: AnswerItem, signal: AbortSignal) {
+/** Whether the code of an answer passes the tests of its row, in a confined process. */
+export async function passes(
+  answer: string,
+  { tests = '', language = 'javascript' }: Pick<AnswerItem, 'tests' | 'language'>,
+  signal: AbortSignal,
+): Promise<boolean> {
   const body = `${codeIn(answer)}\n${tests}\n`;
   // A program that leaves before its tests are run never says this.
   const word = sha256(`${body}end`);

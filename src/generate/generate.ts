@@ -68,7 +68,8 @@ interface Answer {
 }
 
 /**
- * Answers prompts, several at a time: when an answer is done, the next prompt takes its row. Events of different prompts interleave.
+ * Answers prompts, several at a time: when an answer is done, the next prompt takes its row. Events of different prompts interleave. A prompt that follows itself
+ * (the same array) is run once.
  *
  * @param prompts token ids, as rendered; nothing is added
  * @throws the errors of {@link checkPrompt}; the signal's reason when it is aborted
@@ -197,13 +198,18 @@ async function* answerAll(
   const greedy = sampling.temperature === 0 && sampling.repetitionPenalty === 1;
   const choose = createChooser(options, sampling);
   let next = 0;
+  // What the cache of one row holds: answers to one and the same prompt share it.
+  let last: { readonly prompt: readonly number[]; readonly logits: Float32Array } | undefined;
   for (;;) {
     for (let slot = 0; slot < slots.length; slot++) {
       while (slots[slot] === undefined && next < prompts.length) {
         options.signal?.throwIfAborted();
         const answer = begin(decoder, prompts[next]!, next + (options.firstIndex ?? 0), options);
         next++;
-        const logits = await decoder.prefill(caches.one, answer.prompt, next === 1 ? caches.held : 0);
+        const { prompt } = answer;
+        const isKnown = last !== undefined && last.prompt === prompt && caches.one !== caches.all;
+        const logits = isKnown ? last!.logits : await decoder.prefill(caches.one, prompt, next === 1 ? caches.held : 0);
+        last = { prompt, logits };
         const ended = yield* choose(answer, logits);
         if (ended) continue;
         if (caches.one !== caches.all) decoder.copyRow(caches.one, caches.all, slot);

@@ -103,5 +103,6 @@ export function embedded(g: Builder, config: ModelConfig, rows_ND: Value, at: ()
 
 /** The norm before the head: x [*, D]. Inputs are those of {@link outerTensors} that it needs. */
 export function finalNorm(g: Builder, config: ModelConfig, x: Value): Value {
-  return architectureOf(config).finalNorm(g, config, x);
+  const y = architectureOf(config).finalNorm(g, config, x);
+  return config.temperature === undefined ? y : g.mul(y, g.scalar(1 / config.temperature));
 }

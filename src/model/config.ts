@@ -92,6 +92,8 @@ export interface ModelConfig {
   readonly residualScale?: number;
   /** Logits are multiplied by it; 1 if not given. */
   readonly logitScale?: number;
+  /** Of a network that trains on answers which it drew: logits are divided by it, as they were then; 1 if not given. */
+  readonly temperature?: number;
   readonly activation: Activation;
   /** Which linear modules have a bias. */
   readonly biases: { readonly qkv: boolean; readonly output: boolean; readonly mlp: boolean };

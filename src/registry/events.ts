@@ -59,6 +59,14 @@ const Event = z.discriminatedUnion('type', [
     baseline: z.looseObject({ labels: z.array(z.string()), accuracy: z.number(), macroF1: z.number() }),
   }),
   z.looseObject({
+    type: z.literal('win-rate'),
+    rows: z.int(),
+    before: z.number(),
+    after: z.number(),
+    winRate: z.number(),
+    interval: z.tuple([z.number(), z.number()]),
+  }),
+  z.looseObject({
     type: z.literal('reward'),
     pairs: z.int(),
     accuracy: z.number(),

@@ -1,7 +1,8 @@
-import { basename, join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { TunesmithError } from '../errors/index.ts';
 import { readJson } from '../io/files.ts';
+import type { RunConfig } from '../train/config.ts';
 import type { TrainEvent } from '../train/events.ts';
 import type { RunRequest } from '../train/run.ts';
 import { type ConfigLayer, type ResolvedConfig, resolveLayers } from './config.ts';
@@ -9,7 +10,7 @@ import { broughtByAdapter } from './config-faults.ts';
 import { configFields } from './fields.ts';
 import { type LocatedModel, locateBase, locateModel, type Pull } from './locate.ts';
 import type { Places } from './models.ts';
-import { flatten, resolveRun, showRun } from './runs.ts';
+import { flatten, resolveRun, showRun, tryResolveRun } from './runs.ts';
 
 /** A run to be started. */
 export type StartRequest = RunRequest & { readonly kind: 'start' };
@@ -18,7 +19,8 @@ export type ResumeRequest = RunRequest & { readonly kind: 'resume' };
 
 /** A new run of a resolved config. @throws CLI_OPTION_CONFLICT, and what {@link locateModel} throws */
 export async function startRequest(resolved: ResolvedConfig, places: Places, pull: Pull): Promise<StartRequest> {
-  const { config, origins } = resolved;
+  const { origins } = resolved;
+  const config = withRewardRuns(resolved.config, places);
   // A new model has no base: it is made from its config.
   if (config.method.kind === 'pretrain' && config.method.fromScratch !== undefined) {
     return { kind: 'start', config, origins, base: { path: config.method.fromScratch } };
@@ -34,6 +36,21 @@ export async function startRequest(resolved: ResolvedConfig, places: Places, pul
   if (base.run === undefined) return { kind: 'start', config, origins, base, cache };
   // `@last` will be another run tomorrow, and weights of our own are not what the hub has.
   return { kind: 'start', config: { ...config, model: base.path }, origins, base: { path: base.path }, cache };
+}
+
+/** Runs that reward are known by where their weights lie: `@last` will be another run tomorrow. Files likewise. */
+function withRewardRuns(config: RunConfig, { runs }: Places): RunConfig {
+  const { method } = config;
+  if (!('reward' in method) || method.reward === undefined) return config;
+  const reward = [method.reward].flat().map((spec) => {
+    const [, weight = '', name = ''] = /^([^*:/\\]*\*)?(.+)$/s.exec(spec) ?? [];
+    if (/\.[mc]?[tj]s$/.test(name)) return `${weight}${resolve(name)}`;
+    const [kind, file] = name.startsWith('json:') ? ['json:', name.slice('json:'.length)] : [undefined, undefined];
+    if (file !== undefined) return `${weight}${kind}${resolve(file)}`;
+    const run = tryResolveRun(name, runs);
+    return run?.weights === undefined ? spec : `${weight}${resolve(run.weights)}`;
+  });
+  return { ...config, method: { ...method, reward } };
 }
 
 /**

@@ -1,6 +1,7 @@
-import { preferences } from '../align/open.ts';
+import { alignment } from '../align/open.ts';
 import { TunesmithError } from '../errors/index.ts';
 import { abilities } from '../evaluate/abilities.ts';
+import { openVerifier } from '../evaluate/verifiers.ts';
 import type { OnActivity } from '../train/activity.ts';
 import type { RunConfigInput } from '../train/config.ts';
 import type { TrainEvent } from '../train/events.ts';
@@ -48,7 +49,7 @@ export async function* train(input: TrainInput, options: TrainOptions = {}): Asy
   const request = await requestOf(input, options);
   const done = request.kind === 'resume' ? doneEvent(request.run) : undefined;
   if (done !== undefined) return yield done;
-  const run = await prepareRun(request, surroundings(), options.onActivity, preferences, abilities);
+  const run = await prepareRun(request, surroundings(), options.onActivity, alignment(openVerifier), abilities);
   try {
     options.onPlan?.(run.plan);
     const signal = options.signal ?? new AbortController().signal;

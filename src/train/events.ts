@@ -68,6 +68,17 @@ export type TrainEvent =
         readonly noneOfThese: number;
       };
     })
+  /** Of answers that were drawn and rewarded: what the best checkpoint reaches on prompts that were used for nothing else, against the model as the run started. */
+  | {
+      readonly type: 'win-rate';
+      readonly rows: number;
+      /** Mean rewards. */
+      readonly before: number;
+      readonly after: number;
+      /** Share of the prompts whose answer gets a larger reward, ties half, and its 95 % interval. */
+      readonly winRate: number;
+      readonly interval: readonly [low: number, high: number];
+    }
   /** How a reward model's best checkpoint tells better answers from worse ones, in pairs that were used for nothing else. */
   | {
       readonly type: 'reward';

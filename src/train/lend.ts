@@ -3,6 +3,7 @@ import type { Example } from '../text/example.ts';
 import { loadTrained } from './checkpoint.ts';
 import type { RunContext } from './context.ts';
 import { createNetwork, type Network } from './network.ts';
+import { isOnline } from './objective.ts';
 
 /** What the engine of a run that is done still holds, so that nothing is loaded again to measure it. */
 export interface Lent {
@@ -21,8 +22,12 @@ export function lend({
   net,
   dataset,
   path,
-}: Pick<RunContext, 'engine' | 'base' | 'net' | 'dataset' | 'path'>): Lent | undefined {
+  frozen,
+}: Pick<RunContext, 'engine' | 'base' | 'net' | 'dataset' | 'path' | 'frozen'>): Lent | undefined {
   if (net.adapter === undefined || net.classifier !== undefined) return undefined;
   loadTrained(join(path, 'best'), net);
-  return { tuned: net, base: createNetwork({ engine, base }), report: dataset.report.map(({ example }) => example) };
+  // What is generated is as it was drawn; what is scored is scored as any model is.
+  const tuned = net.temperature === undefined ? net : { ...net, temperature: undefined, programs: new Map() };
+  const report = isOnline(frozen.config.method) ? [] : dataset.report.map(({ example }) => example);
+  return { tuned, base: createNetwork({ engine, base }), report };
 }

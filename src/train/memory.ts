@@ -24,9 +24,10 @@ import type { RunConfig } from './config.ts';
 import type { Dataset } from './dataset.ts';
 import { optimizerOptions } from './freeze.ts';
 import { type HeadMode, headChunks, headGraph, headSliceGraph } from './head.ts';
-import { rowsTogether } from './objective.ts';
+import { isOnline, rowsTogether } from './objective.ts';
 import { optimizerBytes } from './optimisers/index.ts';
 import { rowExamples, unitSizes } from './pretrain/pretraining.ts';
+import { rolloutCache } from './rollout-cache.ts';
 import { firstTrained, gradientMode, type Trained, trainedBy, trainedShapes } from './trained.ts';
 
 /** What trains on what; the memory of a step depends on nothing else but the layout of its micro-batch. */
@@ -67,8 +68,17 @@ export function stepBytes(trainee: Trainee, layout: Layout, keep: Keep, layouts 
     Math.min(POOL_BYTES, ((layouts - 1) * layers * kept) / 2) +
     BUFFERS * layers * kept +
     widenedBytes(trainee) +
+    rolloutBytes(trainee, layout.length) +
     working
   );
+}
+
+/** What the keys and values of answers take that are drawn between steps. */
+function rolloutBytes({ config: { method, train }, source: { config: model } }: Trainee, longest: number): number {
+  if (!isOnline(method)) return 0;
+  const { group, maxTokens } = method;
+  const answers = train.batch * group;
+  return rolloutCache(model, { answers, promptTokens: Math.max(1, longest - maxTokens), maxTokens }).bytes;
 }
 
 /** Bytes that an evaluation needs at its peak: nothing is kept, and the optimiser's state stays where it is. */

@@ -68,7 +68,13 @@ export const PretrainMethod = z.strictObject({
 /** See {@link PretrainMethod}. */
 export type PretrainMethod = z.infer<typeof PretrainMethod>;
 
-const beta = z.number().positive().default(0.1).describe('how hard answers are pulled apart; simpo: 2');
+const beta = z
+  .number()
+  .positive()
+  .default(0.1)
+  .describe(
+    'how hard answers are pulled apart; simpo: 2; grpo, rloo: weight of the distance from the start, 0 and 0.05',
+  );
 const labelSmoothing = z
   .number()
   .min(0)
@@ -85,7 +91,9 @@ export const DpoMethod = z.strictObject({
       ...(['apo_zero', 'apo_down', 'sigmoid_norm'] as const),
     ])
     .default('sigmoid')
-    .describe('loss of a preference; kto: kto or apo_zero_unpaired; cpo: sigmoid, hinge or ipo'),
+    .describe(
+      'loss of a preference; kto: kto or apo_zero_unpaired; cpo: sigmoid, hinge or ipo; grpo: grpo, bnpo, dr_grpo, dapo (default) or cispo',
+    ),
   beta,
   labelSmoothing,
   rpoAlpha: z
@@ -152,6 +160,64 @@ export const RewardMethod = z.strictObject({
 /** See {@link RewardMethod}. */
 export type RewardMethod = z.infer<typeof RewardMethod>;
 
+/** What answers that the model draws itself are trained with. */
+const online = {
+  reward: z
+    .union([z.string(), z.array(z.string()).min(1)])
+    .optional()
+    .describe(
+      'what answers are worth: exact, contains, numeric, slots, f1, rouge-l, bleu, chrf, regex[:PATTERN], json[:SCHEMA.json], code, length:MIN-MAX, a file ./reward.ts, or a run of --method reward; several are added, 0.2*NAME weighs one',
+    ),
+  group: z.int().min(2).default(8).describe('answers that are drawn to each prompt, and compared with one another'),
+  maxTokens: z.int().min(1).default(256).describe('longest answer in tokens'),
+  temperature: z.number().positive().default(1).describe('spread of the answers that are drawn'),
+  epsilon: z.number().positive().lt(1).default(0.2).describe('how far a step may move a probability before it stops'),
+  epsilonHigh: z
+    .number()
+    .positive()
+    .optional()
+    .describe('the same upwards (default: as --epsilon; cispo: largest ratio, 5)'),
+  iterations: z.int().min(1).default(1).describe('updates on the same answers'),
+  maskTruncated: z.boolean().default(false).describe('leave answers that were cut at --max-tokens out of the loss'),
+  rolloutPrecision: z
+    .enum(['exact', 'fast'])
+    .default('exact')
+    .describe('how answers are drawn; fast: from quantised base weights, probabilities stay exact'),
+};
+const klWeight = (preset: number) =>
+  z.number().min(0).default(preset).describe('weight of the distance from the model as the run starts');
+
+/** Group relative policy optimisation: answers are compared with others to the same prompt. */
+export const GrpoMethod = z.strictObject({
+  kind: z.literal('grpo'),
+  loss: z.enum(['grpo', 'bnpo', 'dr_grpo', 'dapo', 'cispo']).default('dapo'),
+  beta: klWeight(0),
+  scaleRewards: z
+    .enum(['group', 'batch', 'none'])
+    .default('group')
+    .describe('advantages are divided by the standard deviation of the rewards of a group, of the batch, or not'),
+  importance: z
+    .enum(['token', 'sequence'])
+    .default('token')
+    .describe('ratios of probabilities: of each token, or of the whole answer (GSPO)'),
+  ...online,
+});
+/** See {@link GrpoMethod}. */
+export type GrpoMethod = z.infer<typeof GrpoMethod>;
+
+/** REINFORCE leave-one-out: each answer against the mean of the others to its prompt; the distance from the start counts as reward. */
+export const RlooMethod = z.strictObject({
+  kind: z.literal('rloo'),
+  beta: klWeight(0.05),
+  scaleRewards: z.enum(['batch', 'none']).default('none'),
+  ...online,
+});
+/** See {@link RlooMethod}. */
+export type RlooMethod = z.infer<typeof RlooMethod>;
+
+/** Methods that train on answers that the model draws itself. */
+export type OnlineMethod = GrpoMethod | RlooMethod;
+
 /** The objective. */
 export const Method = z.discriminatedUnion('kind', [
   SftMethod,
@@ -163,6 +229,8 @@ export const Method = z.discriminatedUnion('kind', [
   CpoMethod,
   SimpoMethod,
   RewardMethod,
+  GrpoMethod,
+  RlooMethod,
 ]);
 export type Method = z.infer<typeof Method>;
 

@@ -51,6 +51,8 @@ export interface Network {
   readonly neftune: NeftunePlan | undefined;
   /** What the auxiliary loss of routers is multiplied by. */
   readonly routerLoss: number | undefined;
+  /** What logits are divided by, in training and in evaluation; answers are generated without. */
+  readonly temperature: number | undefined;
   readonly programs: Map<string, Program>;
   /** The slices of the head, once they are asked for. */
   readonly slices: Map<Handle, readonly Handle[]>;
@@ -81,6 +83,7 @@ export interface NetworkOptions {
   readonly dropout?: DropoutPlan | undefined;
   readonly neftune?: NeftunePlan | undefined;
   readonly routerLoss?: number | undefined;
+  readonly temperature?: number | undefined;
 }
 
 /** Puts base and adapter together. */
@@ -94,6 +97,7 @@ export function createNetwork({
   dropout,
   neftune,
   routerLoss,
+  temperature,
 }: NetworkOptions): Network {
   const isTied = base.config.tiedEmbeddings && adapter?.spec.tie !== 'cut';
   const outer: Handles = { ...base.outer, ...adapter?.outer };
@@ -116,6 +120,7 @@ export function createNetwork({
     dropout,
     neftune,
     routerLoss,
+    temperature,
     programs: new Map(),
     slices: new Map(),
   };
@@ -388,7 +393,8 @@ function dropoutMasks(net: Network, layer: number, { ids, spans }: MicroBatch, s
 
 function lossHead(net: Network, batch: MicroBatch, x: Handle, mode: HeadMode): HeadResult {
   const { classifier } = net;
-  if (classifier === undefined) return vocabularyHead(net, batch, x, mode);
+  const config = net.temperature === undefined ? net.config : { ...net.config, temperature: net.temperature };
+  if (classifier === undefined) return vocabularyHead({ ...net, config }, batch, x, mode);
   const program = (key: string, graph: () => Parameters<Engine['compile']>[0]) => cached(net, key, graph);
   return classifierHead({ ...net, classifier, program }, batch, x, mode);
 }

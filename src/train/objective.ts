@@ -4,7 +4,7 @@ import type { RunContext } from './context.ts';
 import type { Dataset, DatasetOptions } from './dataset.ts';
 import type { TrainEvent } from './events.ts';
 import type { Evaluated } from './loop.ts';
-import type { Method } from './methods.ts';
+import type { Method, OnlineMethod } from './methods.ts';
 import type { OptimizerState, StepOptions, StepResult } from './step.ts';
 
 /** What a run does whose loss is not that of its tokens. It is handed in: such objectives stand further right than the loop. */
@@ -56,6 +56,11 @@ export function rowsTogether({ kind }: Pick<Method, 'kind'>): 1 | 2 {
   return kind === 'dpo' || kind === 'orpo' || kind === 'cpo' || kind === 'simpo' || kind === 'reward' ? 2 : 1;
 }
 
+/** Whether a method trains on answers that the model draws itself. */
+export function isOnline(method: Method): method is OnlineMethod {
+  return method.kind === 'grpo' || method.kind === 'rloo';
+}
+
 /** Options that have no effect on preferences, and why. */
 const WITHOUT_EFFECT: Readonly<Record<string, readonly [flag: string, why: string]>> = {
   'data.trainOn': ['--train-on', 'the last answer of a row is what is preferred'],
@@ -69,7 +74,10 @@ const WITHOUT_EFFECT: Readonly<Record<string, readonly [flag: string, why: strin
  * @param origins where each value comes from, by dotted path
  * @throws CLI_OPTION_CONFLICT
  */
-export function requireAlignedOptions({ method, data }: RunConfig, origins: Readonly<Record<string, string>>): void {
+export function requireAlignedOptions(
+  { method, data, weights }: RunConfig,
+  origins: Readonly<Record<string, string>>,
+): void {
   if (!isAligned(method)) return;
   const isGiven = (path: string) => {
     const origin = origins[path] ?? 'default';
@@ -80,6 +88,10 @@ export function requireAlignedOptions({ method, data }: RunConfig, origins: Read
   for (const [path, [flag, why]] of Object.entries(WITHOUT_EFFECT)) {
     if (isGiven(path)) throw conflict(`${flag} has no effect on --method ${method.kind}: ${why}.`, `leave ${flag} out`);
   }
+  if (isOnline(method)) {
+    requireOnlineOptions({ method, weights }, isGiven, conflict);
+    return;
+  }
   if (typeof data !== 'string' && data.onLong === 'trim-context' && isGiven('data.onLong')) {
     const message = '--on-long trim-context has no place among preferences: both answers need the same context.';
     throw conflict(message, '--on-long drop, or a larger --max-length');
@@ -88,6 +100,43 @@ export function requireAlignedOptions({ method, data }: RunConfig, origins: Read
   if (SMOOTHED.includes(method.loss)) return;
   const message = `--label-smoothing has no effect on --loss ${method.loss}, only on ${SMOOTHED.join(', ')}.`;
   throw conflict(message, 'leave --label-smoothing out');
+}
+
+/** Options that have no effect on answers that the model draws, and why. */
+const WITHOUT_EFFECT_ONLINE: Readonly<Record<string, readonly [flag: string, why: string]>> = {
+  'data.maxLength': ['--max-length', '--max-tokens says how long answers get, and prompts are not cut'],
+  'data.onLong': ['--on-long', 'prompts are not cut'],
+};
+
+function requireOnlineOptions(
+  { method, weights }: { readonly method: OnlineMethod; readonly weights: RunConfig['weights'] },
+  isGiven: (path: string) => boolean,
+  conflict: (message: string, fix: string) => TunesmithError,
+): void {
+  for (const [path, [flag, why]] of Object.entries(WITHOUT_EFFECT_ONLINE)) {
+    if (isGiven(path)) throw conflict(`${flag} has no effect on --method ${method.kind}: ${why}.`, `leave ${flag} out`);
+  }
+  if (method.reward === undefined) {
+    const fix = '--reward numeric, or another of those that tunesmith train --help lists';
+    throw new TunesmithError('CLI_ARGUMENT', { message: 'nothing says what answers are worth.', fix });
+  }
+  requireFastRollouts(method, weights);
+  const importance = method.kind === 'grpo' && method.loss === 'cispo' ? method.importance : 'token';
+  if (importance === 'sequence') {
+    throw conflict(
+      '--importance sequence has no effect on --loss cispo, which weighs tokens.',
+      'leave one of them out',
+    );
+  }
+  if (method.kind === 'grpo' && method.loss === 'cispo' && isGiven('method.epsilon')) {
+    throw conflict('--epsilon has no effect on --loss cispo, only --epsilon-high.', 'leave --epsilon out');
+  }
+}
+
+function requireFastRollouts({ rolloutPrecision }: OnlineMethod, weights: RunConfig['weights']): void {
+  if (rolloutPrecision !== 'fast' || weights.kind !== 'full') return;
+  const message = '--rollout-precision fast draws from the base weights of the file, which --weights full changes.';
+  throw new TunesmithError('CLI_OPTION_CONFLICT', { message, fix: 'leave one of them out' });
 }
 
 /** Losses that take some pairs to be ranked the wrong way round. */

@@ -27,7 +27,7 @@ import { type Lent, lend } from './lend.ts';
 import { budgetOf, chooseMemory, longestTrainable } from './memory.ts';
 import { absolutePaths } from './methods.ts';
 import { createNetwork } from './network.ts';
-import { type Objectives, requireAlignedOptions } from './objective.ts';
+import { isOnline, type Objectives, requireAlignedOptions } from './objective.ts';
 import { makePlan, requireDisk, type TrainPlan } from './plan.ts';
 import { openPretraining } from './pretrain/blocks.ts';
 import { openDocuments } from './pretrain/documents.ts';
@@ -150,7 +150,9 @@ async function prepare(
     const { neftuneAlpha: alpha, routerLoss } = config.train;
     const neftune = alpha === undefined ? undefined : { alpha, seed };
     const classifier = placeHead(engine, inputs, config);
-    const options = { trained, classifier, keep: memory.keep, dropout, neftune, routerLoss };
+    const temperature =
+      isOnline(config.method) && config.method.temperature !== 1 ? config.method.temperature : undefined;
+    const options = { trained, classifier, keep: memory.keep, dropout, neftune, routerLoss, temperature };
     const net = createNetwork({ engine, base, adapter, ...options });
     const versions = { tunesmith: around.version, node: process.version };
     const warnings = old === undefined ? (inputs.made?.warnings ?? []) : versionWarnings(old.facts.versions, versions);

@@ -32,7 +32,8 @@ export function promptOf(row: Row, { tokenizer, template }: TextSetup): SamplePr
   if (row.kind === 'prompt') return { text: row.prompt, ids: renderRawPrompt(row.prompt, tokenizer) };
   if (row.kind !== 'messages' || template === undefined) return undefined;
   const last = row.messages.findLastIndex((message: Message) => message.role === 'assistant');
-  const before = row.messages.slice(0, last);
+  // A conversation that nobody has answered yet is answered as it stands.
+  const before = last < 0 ? row.messages : row.messages.slice(0, last);
   const asked = before.at(-1);
   if (asked === undefined) return undefined;
   return { text: asked.content, ids: renderPrompt(before, row.tools, { tokenizer, template }) };

@@ -1,7 +1,7 @@
 /**
- * `npm run bench -- lm-eval --data DIR [--items N] [--threads N] [--python PYTHON]`: rows of benchmarks, scored by us and by lm-evaluation-harness with local YAML tasks over
+ * `npm run bench -- lm-eval --data DIR [--items N] [--threads N] [--python PYTHON] [--answers DIR]`: rows of benchmarks, scored by us and by lm-evaluation-harness with local YAML tasks over
  * the same JSONL and the same weights. DIR has NAME.jsonl (lambada, hellaswag, arc, piqa, blimp, winogrande) and wikitext.txt. Prints how far the
- * log-likelihoods of choices are apart, and on how many items the predictions agree.
+ * log-likelihoods of choices are apart, and on how many items the predictions agree. --answers keeps ours for the next time.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
@@ -30,6 +30,7 @@ export async function main(args: readonly string[]): Promise<void> {
       items: { type: 'string', default: '100' },
       threads: { type: 'string', default: '2' },
       python: { type: 'string' },
+      answers: { type: 'string' },
     },
   });
   if (values.data === undefined) throw new Error('--data DIR holds the benchmarks');
@@ -40,7 +41,8 @@ export async function main(args: readonly string[]): Promise<void> {
   const python = values.python ?? lmEvalPython();
   const out = join(folder, 'theirs.json');
   const script = join(import.meta.dirname, 'peers', 'lm-eval', 'score.py');
-  const ours = await scoreOurs(model, folder, names, Number(values.threads));
+  const answers = values.answers ?? join(folder, 'answers');
+  const ours = await scoreOurs(model, { folder, answers }, names, Number(values.threads));
   const env = { ...process.env, THREADS: values.threads, HF_HUB_OFFLINE: '1' };
   const { status } = spawnSync(python, [script, model, folder, out], {
     stdio: ['ignore', 'inherit', 'inherit'],
@@ -76,8 +78,13 @@ function copyRows(from: string, to: string, name: string, items: number): boolea
   return true;
 }
 
-async function scoreOurs(model: string, folder: string, names: readonly string[], threads: number) {
-  const subject = await openSubject({ path: model, compute: { threads } }, join(folder, 'answers'));
+async function scoreOurs(
+  model: string,
+  { folder, answers }: { readonly folder: string; readonly answers: string },
+  names: readonly string[],
+  threads: number,
+) {
+  const subject = await openSubject({ path: model, compute: { threads } }, answers);
   const sides: Record<string, Side> = {};
   try {
     for (const name of names) {

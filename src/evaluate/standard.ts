@@ -52,10 +52,12 @@ const HellaSwag = z.union([
   z.object({ question: z.string(), choices: z.record(z.string(), z.string()), answer: z.string() }),
 ]);
 
-const Arc = z.union([
-  z.object({ question: z.string(), choices: Lettered, answerKey: z.string() }),
-  z.object({ query: z.string(), choices: z.array(z.string()).min(2), gold: Index }),
-]);
+/** A question with its choices, as LLM Foundry has ARC and PIQA. */
+const Queried = z.object({ query: z.string(), choices: z.array(z.string()).min(2), gold: Index });
+
+const Arc = z.union([z.object({ question: z.string(), choices: Lettered, answerKey: z.string() }), Queried]);
+
+const Piqa = z.union([z.object({ goal: z.string(), sol1: z.string(), sol2: z.string(), label: Index }), Queried]);
 
 const Blimp = z.union([
   z.object({ sentence_good: z.string(), sentence_bad: z.string() }),
@@ -99,9 +101,7 @@ export const STANDARDS = {
     kind: 'choice',
     recognises: (row) => 'answerKey' in row || has('query', 'choices', 'gold')(row),
     item: reads(Arc, (row) => {
-      if ('query' in row) {
-        return { context: `${row.query.trimEnd()}\nAnswer:`, choices: spaced(row.choices), gold: row.gold };
-      }
+      if ('query' in row) return queried(row);
       const gold = row.choices.label.indexOf(row.answerKey);
       return { context: `Question: ${row.question}\nAnswer:`, choices: spaced(row.choices.text), gold };
     }),
@@ -109,11 +109,10 @@ export const STANDARDS = {
   piqa: {
     kind: 'choice',
     recognises: has('goal', 'sol1', 'sol2'),
-    item: reads(z.object({ goal: z.string(), sol1: z.string(), sol2: z.string(), label: Index }), (row) => ({
-      context: `Question: ${row.goal}\nAnswer:`,
-      choices: spaced([row.sol1, row.sol2]),
-      gold: row.label,
-    })),
+    item: reads(Piqa, (row) => {
+      if ('query' in row) return queried(row);
+      return { context: `Question: ${row.goal}\nAnswer:`, choices: spaced([row.sol1, row.sol2]), gold: row.label };
+    }),
   },
   blimp: {
     kind: 'choice',
@@ -267,6 +266,10 @@ export function standardTask(
     default:
       return standard satisfies never;
   }
+}
+
+function queried({ query, choices, gold }: z.infer<typeof Queried>): ChoiceItem {
+  return { context: `${query.trimEnd()}\nAnswer:`, choices: spaced(choices), gold };
 }
 
 function goldFault({ gold, choices, truths }: ChoiceItem): string | undefined {

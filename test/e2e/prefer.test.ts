@@ -161,6 +161,8 @@ describe('prefer', () => {
   test.each([
     [[], /CLI_ARGUMENT .*nothing to judge/],
     [['m'], /CLI_ARGUMENT m is to answer, and no --prompts/],
+    [['exprot'], /CLI_ARGUMENT .*did you mean prefer export/],
+    [['answers.jsonl', '--top-k', '3'], /CLI_OPTION_CONFLICT --top-k has no effect without --prompts/],
     [['gone.jsonl'], /FILE_NOT_FOUND gone\.jsonl/],
     [['m', '--prompts', 'p.txt', '--answers', '7'], /CLI_OPTION_VALUE --answers 7 is not from 1 to 6/],
     [['m', '--prompts', 'p.txt', '--temperature', 'warm'], /CLI_OPTION_VALUE --temperature takes numbers/],

@@ -75,6 +75,11 @@ const OF_DRAWING = [
   'temperature',
   'max-tokens',
   'precision',
+  'top-k',
+  'top-p',
+  'min-p',
+  'repetition-penalty',
+  'stop',
 ] as const;
 
 /** Reads the command line. @throws CLI_ARGUMENT, CLI_OPTION_VALUE, CLI_OPTION_CONFLICT, FILE_NOT_FOUND */
@@ -116,7 +121,11 @@ function requirePrompts(
   }
   if (models.length > 0) {
     const message = `${models[0]} is to answer, and no --prompts say what.`;
-    throw new TunesmithError('CLI_ARGUMENT', { message, fix: '--prompts FILE' });
+    const near = nearestName(models[0]!, ['export', 'import', 'agreement']);
+    throw new TunesmithError('CLI_ARGUMENT', {
+      message,
+      fix: near ? `did you mean prefer ${near}?` : '--prompts FILE',
+    });
   }
   const useless = OF_DRAWING.find((name) => flags[name] !== undefined);
   if (useless !== undefined) {

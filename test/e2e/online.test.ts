@@ -248,7 +248,7 @@ describe('what is wrong with a reward is said before any step', () => {
     expect((await run([{ words: 'a' }], '--reward', letters)).stderr).toMatch(
       /DATA_PROMPT .*holds words, and no prompt/,
     );
-    expect((await run([{ prompt: 'z'.repeat(495), answer: 'aaaaaaaa' }], '--reward', letters)).stderr).toMatch(
+    expect((await run([{ prompt: 'z'.repeat(490), answer: 'aaaaaaaa' }], '--reward', letters)).stderr).toMatch(
       /DATA_TOO_LONG .*which with answers of 8 are more than/,
     );
   });

@@ -55,7 +55,7 @@ export function advice(comparisons: readonly Comparison[], run: string | undefin
   }
   if (lost.length > 0) {
     steps.push(
-      `${namesOf(lost)} became worse: a lower --lr or fewer --epochs forget less, and so do --layers last:8 and a smaller --rank.`,
+      `${namesOf(lost)} became worse: a lower --lr or fewer --epochs forget less, and so does --replay FILE of what shall stay.`,
     );
   }
   if (run !== undefined && gained && lost.length === 0 && worse.length === 0) {

@@ -4,6 +4,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ main(args: readonly strin
   'data-quality': () => import('./data-quality/main.ts'),
   'lm-eval': () => import('./lm-eval.ts'),
   'false-alarms': () => import('./false-alarms.ts'),
+  forgetting: () => import('./forgetting.ts'),
   generate: () => import('./generate.ts'),
   train: () => import('./train.ts'),
 };

@@ -9,6 +9,7 @@ import {
   openTensorboard,
   readStored,
   recoverFolder,
+  remove,
   removePartials,
   type TensorboardWriter,
   type TensorToWrite,
@@ -41,7 +42,7 @@ import type { AlignedSession } from './objective.ts';
 import { bitsPerByte, rowExamples, stepExamples, trainedExamples } from './pretrain/pretraining.ts';
 import { type Ema, openEma } from './retain/ema.ts';
 import { type Guard, openGuard } from './retain/guard.ts';
-import { searchWithin } from './retain/search.ts';
+import { keepBudget } from './retain/keep.ts';
 import { withGenerated } from './retain/self-replay.ts';
 import { beginHolding, type HeldSteps } from './retain/session.ts';
 import { abilityOf, guarded } from './retain/tracked.ts';
@@ -348,22 +349,6 @@ function withFrozen({ source, net }: RunContext, trained: readonly TensorToWrite
   ];
 }
 
-/** Puts the best model within the budget in the place of the best, and writes down from what it was chosen. */
-async function keepBudget(run: RunContext, guard: Guard, best: string, signal: AbortSignal): Promise<TrainEvent> {
-  const select = run.dataset.select.map(({ example }) => example);
-  const found = await searchWithin(run, guard, {
-    loss: async () => (await meanLoss(run.net, select, signal, { ...run, kind: 'evaluate' })).loss,
-    ability: () => guard.measure(signal),
-  });
-  const tensors = await readTrained(run.net);
-  await writeFolderAtomic(best, (folder) => writeTuned(run, folder, tensors));
-  const { start, startReport: before } = guard.state();
-  const report = { before, after: await guard.reportLoss(signal) };
-  const facts = { budget: guard.budget, start, ...found, isKept: found.chosen.used <= 1, report };
-  writeAtomic(join(run.path, 'forgetting.json'), `${JSON.stringify({ version: 1, ...facts }, null, 2)}\n`);
-  return { type: 'forgetting', ...facts };
-}
-
 async function* finish(
   run: RunContext,
   session: AlignedSession | undefined,
@@ -380,7 +365,10 @@ async function* finish(
     const tensors = await readTrained(run.net);
     await writeFolderAtomic(best, (folder) => writeTuned(run, folder, tensors));
   }
-  if (guard !== undefined) yield record.write(await keepBudget(run, guard, best, signal));
+  if (guard !== undefined) {
+    const write = (folder: string, tensors: readonly TensorToWrite<'F32'>[]) => writeTuned(run, folder, tensors);
+    yield record.write(await keepBudget(run, guard, { folder: best, write }, signal));
+  }
   if (run.dataset.report.length > 0 && reportBase !== undefined) {
     loadTrained(best, run.net);
     const tuned = await reportLoss(run, session, 'report', signal);
@@ -395,5 +383,8 @@ async function* finish(
   if (classes !== undefined) {
     for await (const event of reportClassifier(run, classes, best, signal)) yield record.write(event);
   }
-  yield record.write({ type: 'done', steps, best, last });
+  const done = record.write({ type: 'done', steps, best, last });
+  // Until then a run that goes on may have to choose once more.
+  remove(join(run.path, 'candidates'));
+  yield done;
 }

@@ -17,6 +17,8 @@ export interface OptionSpec {
   readonly default?: string;
   /** Whether `--no-NAME` turns it off. */
   readonly negatable?: boolean;
+  /** The heading that it stands under in the help. */
+  readonly group?: string;
 }
 
 /** Options by their name without dashes, as typed: `max-tokens`. */

@@ -40,6 +40,16 @@ const VALUES: Readonly<Record<string, string>> = {
   'output.name': 'NAME',
   'compute.memory': 'SIZE',
 };
+/** Headings of the sections in the help. */
+const GROUPS: Readonly<Record<string, string>> = {
+  method: 'Objective',
+  weights: 'What trains',
+  train: 'Training',
+  forget: 'Budget of forgetting',
+  output: 'What is kept',
+  compute: 'Machine',
+};
+
 /** Every field of the run's config with its flag, in the order of the schema. */
 export function configFlags(): readonly Field[] {
   return configFields().map(flagOf);
@@ -55,6 +65,12 @@ function flagName(path: string): string {
   const words = path.split('.');
   const word = words.at(-1) === 'kind' ? words[0] : words.at(-1);
   return NAMES[path] ?? (word ?? path).replace(/[A-Z]/g, (c) => `-${c.toLowerCase()}`);
+}
+
+/** Options of some kinds only stand together. */
+function groupOf(path: string, kinds: readonly string[]): string {
+  const section = path.split('.')[0]!;
+  return kinds.length > 0 ? `With --${section} ${kinds.join(', ')}` : (GROUPS[section] ?? 'Model and data');
 }
 
 function flagOf({ path, schema, kinds }: ConfigField): Field {
@@ -79,6 +95,7 @@ function flagOf({ path, schema, kinds }: ConfigField): Field {
     ...(shown === undefined ? {} : { default: shown }),
     ...(type === 'boolean' ? { negatable: true } : {}),
     ...(reads === 'files' ? { many: true } : {}),
+    group: groupOf(path, kinds),
   };
   const flag = flagName(path);
   return { path, flag, spec, reads: array && types.length === 1 ? 'comma-list' : reads, kinds };

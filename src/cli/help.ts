@@ -13,21 +13,27 @@ const GROUPS: Readonly<Record<CommandEntry['group'], string>> = {
 /** The help of one command. */
 export function commandHelp(command: Command): string {
   const usage = ['tunesmith', command.name, ...command.positionals, '[options]'].join(' ');
-  const rows = Object.entries({ ...command.options, ...GLOBAL_OPTIONS }).map(([name, spec]) => optionRow(name, spec));
-  const width = Math.min(34, Math.max(...rows.map(([left]) => left.length)));
-  const lines = rows.map(([left, right]) =>
-    left.length > width ? `  ${left}\n  ${' '.repeat(width)}  ${right}` : `  ${left.padEnd(width)}  ${right}`,
-  );
+  const all = Object.entries<OptionSpec>({ ...command.options, ...GLOBAL_OPTIONS });
+  const width = Math.min(34, Math.max(...all.map(([name, spec]) => optionRow(name, spec)[0].length)));
+  const isGrouped = all.some(([, { group }]) => group !== undefined);
+  const groups = Map.groupBy(all, ([, { group }]) => group ?? (isGrouped ? 'Further options' : 'Options'));
+  const blocks = [...groups].map(([title, own]) => {
+    const rows = own.map(([name, spec]) => optionText(optionRow(name, spec), width));
+    return [`${title}:`, ...rows].join('\n');
+  });
   return [
     `${usage}\n`,
     `${command.summary}\n`,
-    'Options:',
-    ...lines,
+    blocks.join('\n\n'),
     ...(command.notes === undefined ? [] : ['', command.notes]),
     '',
     command.examples.length === 1 ? 'Example:' : 'Examples:',
     ...command.examples.map((example) => `  tunesmith ${example}`),
   ].join('\n');
+}
+
+function optionText([left, right]: readonly [string, string], width: number): string {
+  return left.length > width ? `  ${left}\n  ${' '.repeat(width)}  ${right}` : `  ${left.padEnd(width)}  ${right}`;
 }
 
 function optionRow(name: string, spec: OptionSpec): [string, string] {

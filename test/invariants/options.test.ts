@@ -113,6 +113,7 @@ const CHANGES: readonly Change[] = [
   ['rpo-alpha', 1, prefers('dpo')],
   ['cpo-alpha', 0.5, prefers('cpo')],
   ['gamma', 1, prefers('simpo')],
+  ['center', 0.5, prefers('reward')],
   ['ema', 0.9],
   ['ema', 0.9, { weights: 'full' }],
   ['steps', 3],
@@ -198,6 +199,10 @@ describe('each option changes something', () => {
     'router-loss',
     'map',
     'shape',
+    'reward-head',
+    // What grpo and rloo take: test/e2e/online.test.ts.
+    ...['reward', 'group', 'max-tokens', 'temperature', 'epsilon', 'epsilon-high', 'iterations'],
+    ...['scale-rewards', 'importance', 'mask-truncated', 'rollout-precision'],
   ];
 
   test('no option is forgotten', () => {

@@ -16,7 +16,8 @@ torch.set_num_threads(int(os.environ.get('THREADS', '2')))
 UTILS = '''
 import re
 from lm_eval.tasks.hellaswag.utils import preprocess
-from lm_eval.tasks.wikitext.preprocess_wikitext import wikitext_detokenizer, process_results
+from lm_eval.tasks.wikitext.preprocess_wikitext import wikitext_detokenizer
+def bits(doc, results): return {"bits_per_byte": (results[0], len(doc["page"].encode("utf-8")))}
 def wiki(doc): return preprocess(doc["question"])
 def endings(doc): return [preprocess(one) for one in doc["choices"].values()]
 def gold(doc): return list(doc["choices"]).index(doc["answer"])
@@ -34,7 +35,7 @@ TASKS = {
     'piqa': CHOICE + 'doc_to_text: "{{query}}Answer:"\ndoc_to_choice: "{{choices}}"\ndoc_to_target: gold\n',
     'blimp': CHOICE + 'doc_to_text: ""\ndoc_to_choice: "{{[good, bad]}}"\ndoc_to_target: 0\n',
     'winogrande': CHOICE + 'doc_to_text: !function utils.which\ndoc_to_choice: !function utils.before\ndoc_to_target: !function utils.after\n',
-    'wikitext': 'output_type: loglikelihood_rolling\ndoc_to_text: ""\ndoc_to_target: !function utils.wikitext_detokenizer\nprocess_results: !function utils.process_results\nmetric_list:\n  - metric: bits_per_byte\n',
+    'wikitext': 'output_type: loglikelihood_rolling\ndoc_to_text: ""\ndoc_to_target: !function utils.wikitext_detokenizer\nprocess_results: !function utils.bits\nmetric_list:\n  - metric: bits_per_byte\n    aggregation: bits_per_byte\n    higher_is_better: false\n',
 }
 names = [name for name in TASKS if os.path.exists(f'{folder}/{name}.jsonl')]
 open(f'{folder}/utils.py', 'w').write(UTILS)

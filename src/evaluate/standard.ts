@@ -119,7 +119,8 @@ export const STANDARDS = {
     recognises: (row) => has('sentence_good', 'sentence_bad')(row) || has('good', 'bad')(row),
     item: reads(Blimp, (row) => ({
       context: '',
-      choices: 'good' in row ? [row.good, row.bad] : [row.sentence_good, row.sentence_bad],
+      // With the space that the harness puts before every choice, also where nothing stands before it.
+      choices: spaced('good' in row ? [row.good, row.bad] : [row.sentence_good, row.sentence_bad]),
       gold: 0,
     })),
   },

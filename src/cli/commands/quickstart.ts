@@ -136,9 +136,15 @@ async function sideBySide(tuned: ModelRequest, context: Context, chapter: (title
     const { messages, withFact, answer } = questions.tuningDoesNotHelp;
     terminal.print(`${messages.at(-1)?.content ?? ''}`);
     await show(session, messages, { base: false, label: 'tuned' }, context);
-    await show(session, withFact, { base: false, label: 'tuned, with the fact in its context' }, context);
+    const informed = await show(
+      session,
+      withFact,
+      { base: false, label: 'tuned, with the fact in its context' },
+      context,
+    );
+    const found = informed.includes(answer) ? 'as the second does' : 'and even the second does not: the model is small';
     terminal.print(
-      `A right answer holds "${answer}". Tuning teaches a voice and a shape of answer. Facts that change belong into the context, ` +
+      `A right answer holds "${answer}", ${found}. Tuning teaches a voice and a shape of answer. Facts that change belong into the context, ` +
         'where they are looked up for each question (retrieval).',
     );
   } finally {
@@ -147,17 +153,21 @@ async function sideBySide(tuned: ModelRequest, context: Context, chapter: (title
   signal.throwIfAborted();
 }
 
+/** Shows an answer, and returns it. */
 async function show(
   session: ModelSession,
   messages: readonly Message[],
   { base, label }: { readonly base: boolean; readonly label: string },
   { terminal, signal }: Context,
-): Promise<void> {
+): Promise<string> {
+  let text = '';
   const sampling = { maxTokens: 96, temperature: 0, seed: 0, stop: [], precision: 'exact' } as const;
   for await (const event of session.generate([{ kind: 'messages', messages }], { ...sampling, base, signal })) {
     if (event.type !== 'result') continue;
     const question = messages.at(-1)?.content ?? '';
-    terminal.emit({ type: 'answer', model: base ? 'base' : 'tuned', question, text: event.text });
-    terminal.print(`  ${label}:\n${event.text.trim().replace(/^/gm, '    ')}`);
+    text = event.text;
+    terminal.emit({ type: 'answer', model: base ? 'base' : 'tuned', question, text });
+    terminal.print(`  ${label}:\n${text.trim().replace(/^/gm, '    ')}`);
   }
+  return text;
 }

@@ -55,7 +55,7 @@ export function advice(comparisons: readonly Comparison[], run: string | undefin
   }
   if (lost.length > 0) {
     steps.push(
-      `${namesOf(lost)} became worse: a lower --lr or fewer --epochs forget less, and so does --replay FILE of what shall stay.`,
+      `${namesOf(lost)} became worse: --forget-general-text 3% holds a run to a budget; a lower --lr, --replay self and generate --strength 0.7 forget less too.`,
     );
   }
   if (run !== undefined && gained && lost.length === 0 && worse.length === 0) {

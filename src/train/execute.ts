@@ -271,6 +271,7 @@ function createHooks({ run, session, heldSteps, ema, guard, state, first, record
         ? undefined
         : (signal) => averaged(() => guarded(guard, signal, () => evaluate(run, session, select, signal))),
     afterStep: ema?.update,
+    betweenEvaluations: guard && ((step) => averaged(() => guard.look(step))),
     afterEvaluation:
       guard &&
       (async (step, { loss, metrics = {} }) => {

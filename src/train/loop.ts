@@ -50,6 +50,8 @@ export interface LoopHooks {
   readonly afterStep?: ((step: number) => void) | undefined;
   /** Takes a step on the rows of its batch where the loss is not that of the examples' tokens. */
   readonly takeStep?: AlignedSession['takeStep'] | undefined;
+  /** After each step that no evaluation follows; what it returns are events. */
+  readonly betweenEvaluations?: ((step: number) => Promise<readonly TrainEvent[]>) | undefined;
   /** After each evaluation; what it returns are events. */
   readonly afterEvaluation?: ((step: number, found: Evaluated) => Promise<readonly TrainEvent[]>) | undefined;
   /** What the learning rate is multiplied by. */
@@ -102,6 +104,7 @@ export async function* trainLoop(
     yield* oneStep(net, optimizer, examples, rows.next().value.rows, options, hooks, state.step);
     const isDue = state.step % options.evalEvery === 0 || state.step === options.totalSteps;
     state.pendingEval = isDue && hooks.evaluate !== undefined;
+    if (!state.pendingEval) yield* (await hooks.betweenEvaluations?.(state.step)) ?? [];
     if (signal.aborted) return yield* interrupted(state, hooks);
   }
 }

@@ -114,9 +114,14 @@ describe('--kl-weight', () => {
     for (const [i, loss] of faint.losses.entries()) expect(loss).toBeCloseTo(without.losses[i]!, 4);
   });
 
-  test('holds what is replayed too', async () => {
-    const { lines } = await train(toys, { ...FLAGS, replay: general, 'replay-ratio': 0.3, 'kl-weight': 1 });
-    expect(klOf(lines, 'kl/replay').length).toBeGreaterThan(0);
+  test.each([general, 'self'])('holds what is replayed too, the more it weighs: %s', async (replay) => {
+    const flags = { ...FLAGS, replay, 'replay-ratio': 0.3, steps: 6 };
+    const ends: number[] = [];
+    for (const kl of [1e-6, 30]) {
+      const { lines } = await train(toys, { ...flags, 'kl-weight': kl });
+      ends.push(klOf(lines, 'kl/replay').at(-1)!);
+    }
+    expect(ends[1]!).toBeLessThan(0.5 * ends[0]!);
   });
 
   test('starts from an adapter, and is 0 there', async () => {
@@ -277,6 +282,16 @@ describe('a budget of forgetting', () => {
     expect(file.chosen).toEqual(found.chosen);
     const { lines: scored } = await cli(['score', run, '--data', toys.chats, '--threads', 1]);
     expect(scored.some(({ type }) => type === 'total')).toBe(true);
+  });
+
+  test('is looked at after 1, 2, 4, ... steps, before any evaluation', async () => {
+    const flags = { ...FLAGS, model: knowing, lr: rateOf('lora'), 'eval-every': 100, steps: 5 };
+    const acts = eventsOf((await train(toys, flags)).lines, 'act');
+    expect(acts.slice(0, 2).map(({ step, act }) => [step, act])).toEqual([
+      [1, 'replay'],
+      [1, 'kl'],
+    ]);
+    expect(acts.every(({ step }) => [1, 2, 4].includes(Number(step)))).toBe(true);
   });
 
   test('changes nothing where it is never threatened', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type Act, budgetOf, nextAct, shareUsed } from './budget.ts';
+import { type Act, budgetOf, isLook, nextActs, shareUsed } from './budget.ts';
 import { type Candidate, front } from './guard.ts';
 import { type CurvePoint, choose } from './search.ts';
 
@@ -16,16 +16,26 @@ describe('a budget', () => {
 });
 
 describe('what the trainer does', () => {
-  test('comes in its order, one act an evaluation, and not while forgetting falls', () => {
+  test('comes in its order, and not while forgetting falls', () => {
     const acts: Act[] = [];
     const course = [0.2, 0.6, 0.8, 0.9, 1.2, 1.1, 1.0, 1.5, 1.6, 1.7];
     const said = course.map((used, i) => {
-      const act = nextAct(used, course[i - 1], acts);
-      if (act !== undefined) acts.push(act);
-      return act;
+      const next = nextActs(used, course[i - 1], acts);
+      acts.push(...next);
+      return next.join(' ');
     });
-    expect(said).toEqual([undefined, 'replay', 'kl', undefined, 'rate', 'rate', 'rate', 'stop', 'stop', 'stop']);
-    expect(nextAct(0.8, 1, ['replay'])).toBeUndefined();
+    expect(said).toEqual(['', 'replay', 'kl', '', 'rate', 'rate', 'rate', 'stop', 'stop', 'stop']);
+    expect(nextActs(0.8, 1, ['replay'])).toEqual([]);
+  });
+
+  test('is replay and penalty at once where the budget is spent already', () => {
+    expect(nextActs(3, 0, [])).toEqual(['replay', 'kl']);
+    expect(nextActs(3, 0, ['replay'])).toEqual(['kl']);
+    expect(nextActs(3, 3, ['replay', 'kl'])).toEqual(['rate']);
+  });
+
+  test('is considered after 1, 2, 4, 8 steps, before any evaluation', () => {
+    expect([1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 24].filter(isLook)).toEqual([1, 2, 4, 8, 16]);
   });
 });
 

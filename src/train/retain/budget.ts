@@ -4,9 +4,9 @@ import type { RunConfig } from '../config.ts';
 /** How much may be forgotten, of what is measured of the start. */
 export interface Budget {
   /** Rise of the loss on general text, in nats a token: ln(1.03) for 3 % of perplexity. */
-  readonly generalText: number | undefined;
+  readonly generalText?: number | undefined;
   /** Fall of the accuracy on the probes, as a share: 0.02 for 2 points. */
-  readonly suite: number | undefined;
+  readonly suite?: number | undefined;
 }
 
 /** The budget of a run; undefined where it has none. */
@@ -24,7 +24,7 @@ export interface Ability {
   /** Mean loss on general text, nats a token. */
   readonly generalText: number;
   /** Accuracy on the probes, where the budget is about them. */
-  readonly suite?: number;
+  readonly suite?: number | undefined;
 }
 
 /** How much of a budget is used up: 1 is all of it. */
@@ -43,24 +43,32 @@ export type Act = 'replay' | 'kl' | 'rate' | 'stop';
 /** Share of a budget from which the trainer acts, and from which it goes beyond replay and penalty. */
 const THREATENED = 0.5;
 const SPENT = 1;
-/** Share of what was used at the last evaluation below which an act is given time. */
+/** Share of what was used at the last look below which an act is given time. */
 const FALLING = 0.9;
 /** Times that the rate is halved before training stops. */
 const HALVINGS = 3;
 
 /**
- * What to do next. From half of the budget on, one act an evaluation, as long as forgetting does not fall by itself: replay, then the penalty; and once the budget
- * is spent the rate is halved, three times, and then training stops.
+ * What to do next, unless forgetting falls by itself. From half of the budget on replay, and then the penalty; once the budget is spent both at once, and when
+ * both are there the rate is halved, three times, and then training stops.
  *
  * @param done what was done already, what was on from the start included
- * @param last share that was used at the last evaluation
+ * @param last share that was used at the last look
  */
-export function nextAct(used: number, last: number | undefined, done: readonly Act[]): Act | undefined {
-  if (used < THREATENED || (last !== undefined && used < FALLING * last)) return undefined;
-  if (!done.includes('replay')) return 'replay';
-  if (!done.includes('kl')) return 'kl';
-  if (used < SPENT) return undefined;
-  return done.filter((act) => act === 'rate').length < HALVINGS ? 'rate' : 'stop';
+export function nextActs(used: number, last: number | undefined, done: readonly Act[]): Act[] {
+  if (used < THREATENED || (last !== undefined && used < FALLING * last)) return [];
+  const missing = (['replay', 'kl'] as const).filter((act) => !done.includes(act));
+  if (used < SPENT) return missing.slice(0, 1);
+  if (missing.length > 0) return missing;
+  return [done.filter((act) => act === 'rate').length < HALVINGS ? 'rate' : 'stop'];
+}
+
+/**
+ * Whether the trainer looks after a step between evaluations: after 1, 2, 4, 8, ... steps, for a rate that is far too high spends a budget before the first
+ * evaluation.
+ */
+export function isLook(step: number): boolean {
+  return (step & (step - 1)) === 0;
 }
 
 const conflict = (message: string, fix: string) => new TunesmithError('CLI_OPTION_CONFLICT', { message, fix });

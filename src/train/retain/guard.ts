@@ -6,7 +6,7 @@ import type { RunContext } from '../context.ts';
 import { meanLoss } from '../evaluate-loss.ts';
 import type { TrainEvent } from '../events.ts';
 import { requireTokenizer } from '../rows.ts';
-import { type Ability, type Act, type Budget, budgetOf, nextAct, shareUsed } from './budget.ts';
+import { type Ability, type Act, type Budget, budgetOf, isLook, nextActs, shareUsed } from './budget.ts';
 
 /** A model that a run had at an evaluation. */
 export interface Candidate extends Ability {
@@ -34,6 +34,8 @@ export interface Guard {
   measure(signal: AbortSignal): Promise<Ability>;
   /** Loss on the general text that chooses nothing. */
   reportLoss(signal: AbortSignal): Promise<number>;
+  /** Measures between evaluations where it is time to, and decides. @returns what was decided */
+  look(step: number): Promise<TrainEvent[]>;
   /** Remembers a model, and decides. @returns what was decided */
   evaluated(candidate: Candidate, tensors: readonly TensorToWrite<'F32'>[]): Promise<TrainEvent[]>;
   /** Whether what is replayed is in the steps now. */
@@ -62,7 +64,8 @@ export async function openGuard(
   write: Write,
   signal: AbortSignal,
 ): Promise<Guard | undefined> {
-  const { config } = run.frozen;
+  const { config, loop } = run.frozen;
+  const { totalSteps } = loop;
   const budget = budgetOf(config);
   if (budget === undefined) return undefined;
   const { net, abilities } = run;
@@ -92,12 +95,24 @@ export async function openGuard(
     ...('klWeight' in method && method.klWeight !== undefined ? (['kl'] as const) : []),
   ];
   const done = () => [...given, ...state.acts.map(({ act }) => act)];
+  const decide = (step: number, used: number, isPossible: (act: Act) => boolean): TrainEvent[] => {
+    // After the last step nothing is left to be done.
+    const decided = step < totalSteps ? nextActs(used, state.last, done()).filter(isPossible) : [];
+    state = { ...state, acts: [...state.acts, ...decided.map((act) => ({ step, act }))], last: used };
+    return decided.map((act) => ({ type: 'act', step, act, used }));
+  };
   const folderOf = (step: number) => join(run.path, 'candidates', checkpointName(step));
   return {
     budget,
     state: () => state,
     measure,
     reportLoss: (stop) => lossOn(reported, stop),
+    async look(step) {
+      if (!isLook(step)) return [];
+      // As a step is: it is not interrupted. Training stops at evaluations only, for it must have something to choose from.
+      const used = shareUsed(budget, state.start, await measure(new AbortController().signal));
+      return decide(step, used, (act) => act !== 'stop');
+    },
     async evaluated(candidate, tensors) {
       const { step } = candidate;
       const used = shareUsed(budget, state.start, candidate);
@@ -113,10 +128,8 @@ export async function openGuard(
         await writeFolderAtomic(folderOf(step), (folder) => write(folder, tensors));
       }
       for (const one of others) if (!candidates.includes(one)) remove(folderOf(one.step));
-      const act = nextAct(used, state.last, done());
-      const acts = act === undefined ? state.acts : [...state.acts, { step, act }];
-      state = { ...state, acts, last: used, candidates };
-      return act === undefined ? [] : [{ type: 'act', step, act, used }];
+      state = { ...state, candidates };
+      return decide(step, used, () => true);
     },
     replays: () => done().includes('replay'),
     klWeight: () =>

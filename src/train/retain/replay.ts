@@ -38,6 +38,9 @@ export interface Replay {
 /** Share of a step that is replayed where nothing is said; of documents what Ibrahim et al. found enough for a weak shift. */
 const RATIO = { sft: 0.1, pretrain: 0.05 } as const;
 
+/** The same where a budget is in danger. */
+const BUDGETED_RATIO = 0.2;
+
 /** The share of a step that a method replays. */
 export function replayRatio({ kind, replayRatio: given }: SftMethod | PretrainMethod): number {
   return given ?? RATIO[kind];
@@ -159,7 +162,8 @@ export async function withReplay(
   const maxLength = isFixed ? dataset.maxLength : roomy;
   if (method.replay === SELF || (options.isBudgeted && method.replay === undefined)) {
     const { self, files } = await selfPrompts({ ...options, method, maxLength });
-    const replay = expectedReplay(self, { ratio: replayRatio(method) }, method.kind, maxLength);
+    const ratio = method.replay === SELF ? replayRatio(method) : BUDGETED_RATIO;
+    const replay = expectedReplay(self, { ratio }, method.kind, maxLength);
     return { ...dataset, replay, files: [...dataset.files, ...files] };
   }
   const opened = await openReplay({ ...options, method, maxLength });

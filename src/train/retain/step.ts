@@ -15,14 +15,14 @@ export interface HeldExample {
     readonly kind: 'prompts' | 'replay';
     readonly positions: readonly number[];
     readonly targets: RowTargets;
-    /** Whether its positions count as tokens with loss do; else all that do not share the weight of the penalty. */
+    /** Whether its positions count as tokens with loss do, beside the penalty. */
     readonly asLoss: boolean;
   };
 }
 
 /**
  * One optimiser step that keeps the model near what it was: to the mean loss over labels (and distributions that count as labels) comes `klWeight`
- * times the mean of KL(start || now) over all other positions that are held.
+ * times the mean of KL(start || now) over prompts, and as much of the mean over what is replayed, which would drown among the many tokens of prompts.
  *
  * @throws TRAIN_NOT_FINITE before anything is updated
  */
@@ -34,11 +34,16 @@ export async function heldStep(
 ): Promise<AlignedStep> {
   const rows = examples.map(({ example }) => example);
   const labelled = rows.reduce((n, row) => n + supervisedTokens(row), 0);
-  const count = (asLoss: boolean) =>
-    examples.reduce((n, { hold }) => n + (hold?.asLoss === asLoss ? hold.positions.length : 0), 0);
-  const [asLoss, penalised] = [count(true), count(false)];
-  const tokens = labelled + asLoss;
-  const weight = penalised === 0 ? 0 : (options.klWeight * tokens) / penalised;
+  const count = (counts: (hold: NonNullable<HeldExample['hold']>) => boolean) =>
+    examples.reduce((n, { hold }) => n + (hold !== undefined && counts(hold) ? hold.positions.length : 0), 0);
+  const tokens = labelled + count(({ asLoss }) => asLoss);
+  const weightOf = (kind: Kind) =>
+    (options.klWeight * tokens) /
+    Math.max(
+      1,
+      count((hold) => hold.kind === kind),
+    );
+  const weights = { prompts: weightOf('prompts'), replay: weightOf('replay') };
   let sums: StepSums | undefined;
   let realTokens = 0;
   const divergences: Promise<Divergence[]>[] = [];
@@ -47,7 +52,7 @@ export async function heldStep(
     options.microBatch,
   )) {
     const laid = buildMicroBatch(rows, plan);
-    const { soft, entropies } = softTargets(laid, examples, weight);
+    const { soft, entropies } = softTargets(laid, examples, weights);
     const { soft: losses = [], ...part } = microStep(net, soft === undefined ? laid : { ...laid, soft }, options.step);
     divergences.push(
       readLosses(net.engine, losses, entropies.length).then((found) =>
@@ -84,7 +89,7 @@ function meansOf(found: readonly Divergence[]): Readonly<Record<string, number>>
 }
 
 /** The positions of a micro-batch that are held, and what their cross entropies are more than divergences, negated. */
-function softTargets(batch: MicroBatch, examples: readonly HeldExample[], weight: number) {
+function softTargets(batch: MicroBatch, examples: readonly HeldExample[], weights: Readonly<Record<Kind, number>>) {
   const held = batch.spans.flatMap(({ row, from }) => {
     const { hold } = examples[row]!;
     return hold === undefined ? [] : [{ ...hold, from }];
@@ -100,7 +105,9 @@ function softTargets(batch: MicroBatch, examples: readonly HeldExample[], weight
     ids: Int32Array.from(held.flatMap(({ targets }) => [...targets.ids])),
     shares: Float32Array.from(held.flatMap(({ targets }) => [...targets.shares])),
     rest: Float32Array.from(held.flatMap(({ targets }) => [...targets.rest])),
-    weights: Float32Array.from(held.flatMap(({ positions, asLoss }) => positions.map(() => (asLoss ? 1 : weight)))),
+    weights: Float32Array.from(
+      held.flatMap(({ kind, positions, asLoss }) => positions.map(() => weights[kind] + (asLoss ? 1 : 0))),
+    ),
   };
   return { soft, entropies };
 }

@@ -1,4 +1,5 @@
 import { basename } from 'node:path';
+import { actText } from '../evaluate/budget-words.ts';
 import { isEvaluated, QUICK_SUITE } from '../registry/evaluate-run.ts';
 import type { Activity } from '../train/activity.ts';
 import type { TrainEvent } from '../train/events.ts';
@@ -6,7 +7,7 @@ import { isAligned, rowsTogether } from '../train/objective.ts';
 import { classificationText } from './classification.ts';
 import type { Context } from './command.ts';
 import type { PreparedRun, RunRequest, TrainPlan } from './domain.ts';
-import { actText, forgettingText } from './forgetting.ts';
+import { forgettingText } from './forgetting.ts';
 import { bytesText, countText, curve, durationText, lossText, table } from './format.ts';
 import { shrinkHeap } from './heap.ts';
 import { openActivityLine, openProgress, type Progress } from './progress.ts';

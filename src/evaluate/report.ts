@@ -1,4 +1,6 @@
+import { BUDGET_STYLE, type BudgetShown, budgetSection } from './budget-page.ts';
 import { type Comparison, isLoss, type Unit } from './compare.ts';
+import { escaped, n } from './html.ts';
 
 /** A curve of a run: a loss by step. */
 export interface LossCurve {
@@ -15,6 +17,8 @@ export interface Report {
   readonly headline: string;
   readonly comparisons: readonly (Comparison & { readonly words: string })[];
   readonly curves: readonly LossCurve[];
+  /** Of a run that was held to a budget. */
+  readonly budget: BudgetShown | undefined;
   /** Answers of the base and of the tuned model to the same prompts. */
   readonly answers: readonly {
     readonly task: string;
@@ -36,17 +40,18 @@ const GROUPS = [
 
 /** A report as one HTML file that loads nothing, light or dark as the reader's system is. */
 export function reportHtml(report: Report): string {
-  const { title, about, comparisons, curves, answers, notes, next } = report;
+  const { title, about, comparisons, curves, budget, answers, notes, next } = report;
   const paragraph = (text: string) => `<p>${escaped(text)}</p>`;
   const section = (shown: boolean, head: string, body: () => string) => (shown ? `<h2>${head}</h2>${body()}` : '');
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${escaped(title)}</title>
-<style>${STYLE}</style></head><body>
+<style>${STYLE}${budget === undefined ? '' : BUDGET_STYLE}</style></head><body>
 <h1>${escaped(title)}</h1>${report.headline === '' ? '' : `<p class="headline">${escaped(report.headline)}</p>`}${paragraph(about)}
 ${comparisons.length === 0 ? '' : `<section class="verdicts">${GROUPS.map(([verdict, head]) => verdictCard(head, verdict, comparisons)).join('')}</section>`}
 ${notes.map(paragraph).join('\n')}
 ${section(next.length > 0, 'What to do next', () => `<ul>${next.map((step) => `<li>${escaped(step)}</li>`).join('')}</ul>`)}
 ${section(comparisons.length > 0, 'Each skill, with 95 % intervals', () => (['accuracy', 'score', 'preference', 'loss', 'bits'] as const).map((unit) => bars(comparisons, unit)).join(''))}
+${budget === undefined ? '' : budgetSection(budget)}
 ${section(
   curves.some(({ points }) => points.length > 1),
   'Loss by step, nats per token',
@@ -154,20 +159,6 @@ const UNITS = {
   loss: 'nats per token',
   bits: 'bits per byte',
 } as const satisfies Record<Unit, string>;
-
-const n = (value: number) => (Number.isFinite(value) ? value.toFixed(1) : '0');
-
-/** Models write whatever they like, also markup. */
-function escaped(text: string): string {
-  const names: Readonly<Record<string, string>> = {
-    '&': '&amp;',
-    '<': '&lt;',
-    '>': '&gt;',
-    '"': '&quot;',
-    "'": '&#39;',
-  };
-  return text.replace(/[&<>"']/g, (character) => names[character]!);
-}
 
 const STYLE = `:root{color-scheme:light dark;--good:light-dark(#1a7f37,#3fb950);--bad:light-dark(#b3261e,#ff7b72);--unsure:light-dark(#6e7781,#8b949e);--line:light-dark(#d0d7de,#30363d);--other:light-dark(#0969da,#58a6ff)}
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;background:light-dark(#fff,#0d1117);color:light-dark(#1f2328,#e6edf3)}

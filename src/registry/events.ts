@@ -3,6 +3,15 @@ import { TunesmithError } from '../errors/index.ts';
 import { readText } from '../io/files.ts';
 import type { TrainEvent } from '../train/events.ts';
 
+const Ability = z.looseObject({ generalText: z.number(), suite: z.number().optional() });
+const CurvePoint = z.looseObject({
+  ...Ability.shape,
+  step: z.int(),
+  strength: z.number(),
+  loss: z.number(),
+  used: z.number(),
+});
+
 /** Enough of each event to be read safely; fields that a newer version adds pass through. */
 const Event = z.discriminatedUnion('type', [
   z.looseObject({
@@ -79,6 +88,21 @@ const Event = z.discriminatedUnion('type', [
       rewarded: z.number().nullable(),
       correlation: z.number(),
     }),
+  }),
+  z.looseObject({
+    type: z.literal('act'),
+    step: z.int(),
+    act: z.enum(['replay', 'kl', 'rate', 'stop']),
+    used: z.number(),
+  }),
+  z.looseObject({
+    type: z.literal('forgetting'),
+    budget: z.looseObject({ generalText: z.number().optional(), suite: z.number().optional() }),
+    start: Ability,
+    points: z.array(CurvePoint).min(1),
+    chosen: CurvePoint,
+    isKept: z.boolean(),
+    report: z.looseObject({ before: z.number(), after: z.number() }),
   }),
   z.looseObject({ type: z.literal('done'), steps: z.int(), best: z.string(), last: z.string() }),
 ]) satisfies z.ZodType<TrainEvent>;

@@ -24,6 +24,7 @@ export function writeReport(
     headline: headline(compared),
     comparisons: compared.map((event) => ({ ...event, words: comparisonText(event) })),
     curves: run === undefined ? [] : curvesOf(run),
+    budget: run === undefined ? undefined : budgetOf(run),
     answers: [...answers, ...(run === undefined ? [] : samplesOf(run))],
     notes: [...scores, ...noteTexts(events), ...(run === undefined ? [] : lossesOf(run))],
     next: compared.length === 0 ? [] : advice(compared, run?.name),
@@ -63,6 +64,13 @@ function samplesOf({ events }: RunDetails): Report['answers'] {
       const after = samples.find((one) => one.index === index && one.step === last && last > 0);
       return after === undefined ? [] : [{ task: 'held-out prompt', prompt, base: text, tuned: after.text }];
     });
+}
+
+/** What was chosen within the budget of the run, and what the trainer did to keep it. */
+function budgetOf({ events }: RunDetails): Report['budget'] {
+  const found = events.flatMap((event) => (event.type === 'forgetting' ? [event] : [])).at(-1);
+  const acts = events.flatMap((event) => (event.type === 'act' ? [event] : []));
+  return found && { found, acts };
 }
 
 function curvesOf({ events }: RunDetails): Report['curves'] {

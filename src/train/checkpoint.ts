@@ -31,6 +31,8 @@ export interface Progress {
   readonly step: number;
   /** Bytes of events.jsonl up to this checkpoint, its own event not included. */
   readonly eventBytes: number;
+  /** Bytes of rows.jsonl up to this checkpoint; 0 in runs from before there was one. */
+  readonly rowBytes: number;
   /** Lowest loss on the selecting rows, and the step that had it. */
   readonly best: { readonly step: number; readonly loss: number } | undefined;
   /** Evaluations since the best one. */
@@ -109,8 +111,8 @@ export function readProgress(checkpoint: string): Progress {
   const file = join(checkpoint, 'progress.json');
   const json = readJson(file) as Partial<Progress>;
   if (typeof json.step === 'number' && typeof json.eventBytes === 'number' && typeof json.sinceBest === 'number') {
-    const { step, eventBytes, sinceBest, best, reportBase, pendingEval = false, guard } = json;
-    return { step, eventBytes, sinceBest, best, reportBase, pendingEval, guard };
+    const { step, eventBytes, rowBytes = 0, sinceBest, best, reportBase, pendingEval = false, guard } = json;
+    return { step, eventBytes, rowBytes, sinceBest, best, reportBase, pendingEval, guard };
   }
   throw new TunesmithError('RUN_CHECKPOINT', { file, message: 'does not say where the run stood.' });
 }

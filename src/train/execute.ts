@@ -46,6 +46,7 @@ import { keepBudget } from './retain/keep.ts';
 import { withGenerated } from './retain/self-replay.ts';
 import { beginHolding, type HeldSteps } from './retain/session.ts';
 import { abilityOf, guarded } from './retain/tracked.ts';
+import { openRowLog, type RowLog } from './row-log.ts';
 import { holdRun } from './run-lock.ts';
 import { answerSamples, samplePrompts } from './samples.ts';
 import { initialState, type OptimizerState } from './step.ts';
@@ -103,6 +104,7 @@ async function* runFrom(prepared: RunContext, signal: AbortSignal): AsyncGenerat
   const progress =
     checkpoint === undefined ? await firstProgress(run, session, signal) : restored(run, state, checkpoint);
   const log = openAppender(join(run.path, 'events.jsonl'), progress.eventBytes);
+  const rowLog = openRowLog(run.path, run.dataset, progress.rowBytes);
   const board = run.frozen.config.output.log === 'tensorboard' ? openBoard(run, progress.step) : undefined;
   try {
     const record = createRecorder(log, progress.eventBytes, board);
@@ -111,7 +113,7 @@ async function* runFrom(prepared: RunContext, signal: AbortSignal): AsyncGenerat
     yield* warnings.map((warning) => record.write({ type: 'warning', ...warning }));
     const { ema: decay } = run.frozen.config.train;
     const ema = decay === undefined ? undefined : openEma(run.net, decay, checkpoint);
-    const hooks = createHooks({ run, session, ema, guard, heldSteps, state, first: progress, record });
+    const hooks = createHooks({ run, session, ema, guard, heldSteps, state, first: progress, record, rowLog });
     const examples = trainedExamples(run.dataset).map(({ example }) => example);
     const loop = trainLoop(run.net, state, examples, run.frozen.loop, hooks, progress, signal);
     let next = await loop.next();
@@ -119,6 +121,7 @@ async function* runFrom(prepared: RunContext, signal: AbortSignal): AsyncGenerat
     if (next.value.kind === 'done') yield* finish(run, session, guard, next.value, progress, record, signal);
   } finally {
     log.close();
+    rowLog.close();
     board?.close();
   }
 }
@@ -214,6 +217,7 @@ async function firstProgress(
   return {
     step: 0,
     eventBytes: 0,
+    rowBytes: 0,
     best: undefined,
     sinceBest: 0,
     pendingEval: run.dataset.select.length > 0,
@@ -250,9 +254,10 @@ interface Begun {
   readonly state: OptimizerState;
   readonly first: Progress;
   readonly record: Recorder;
+  readonly rowLog: RowLog;
 }
 
-function createHooks({ run, session, heldSteps, ema, guard, state, first, record }: Begun): LoopHooks {
+function createHooks({ run, session, heldSteps, ema, guard, state, first, record, rowLog }: Begun): LoopHooks {
   const { net, dataset, path, frozen } = run;
   const select = dataset.select.map(({ example }) => example);
   const trained = trainedExamples(dataset);
@@ -278,6 +283,7 @@ function createHooks({ run, session, heldSteps, ema, guard, state, first, record
         const ability = abilityOf(metrics);
         return guard.evaluated({ step, loss, ...ability }, await averaged(() => readTrained(net)));
       }),
+    onRows: rowLog.write,
     rate: guard?.rate,
     isStopped: guard?.isStopped,
     takeStep: session?.takeStep ?? heldSteps,
@@ -285,7 +291,8 @@ function createHooks({ run, session, heldSteps, ema, guard, state, first, record
     sample: (signal) => averaged(() => answerSamples(run, prompts, signal)),
     saveBest: async () => keepAs('best', await averaged(() => readTrained(net))),
     save: async (progress) => {
-      const full = { ...progress, eventBytes: record.bytes(), reportBase: first.reportBase, guard: guard?.state() };
+      const sizes = { eventBytes: record.bytes(), rowBytes: rowLog.bytes() };
+      const full = { ...progress, ...sizes, reportBase: first.reportBase, guard: guard?.state() };
       const mean = await ema?.tensors();
       const { path: saved, tensors } = await saveCheckpoint(path, net, state, full, (folder, own) => {
         write(folder, own);

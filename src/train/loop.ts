@@ -7,6 +7,7 @@ import type { TrainEvent } from './events.ts';
 import type { Network } from './network.ts';
 import type { AlignedSession, AlignedStep } from './objective.ts';
 import type { OptimizerOptions } from './optimisers/index.ts';
+import type { RowLoss } from './row-losses.ts';
 import { type OptimizerState, type StepOptions, trainStep } from './step.ts';
 
 /** What the loop is told; all of it is frozen in the run's config.json. */
@@ -29,7 +30,7 @@ export interface LoopOptions {
 }
 
 /** The part of a run's progress that the loop keeps. */
-export type LoopProgress = Omit<Progress, 'eventBytes' | 'reportBase' | 'guard'>;
+export type LoopProgress = Omit<Progress, 'eventBytes' | 'rowBytes' | 'reportBase' | 'guard'>;
 
 /** What an evaluation found. */
 export type Evaluated = Omit<TrainEvent & { readonly type: 'eval' }, 'type' | 'step'>;
@@ -48,6 +49,8 @@ export interface LoopHooks {
   readonly stepExamples?: ((step: number, rows: readonly number[]) => readonly number[]) | undefined;
   /** After each step, before anything is made of it. */
   readonly afterStep?: ((step: number) => void) | undefined;
+  /** Given what each example of a step lost, before that step's event; not called where the loss is not of tokens. */
+  readonly onRows?: ((step: number, rows: readonly RowLoss[]) => void) | undefined;
   /** Takes a step on the rows of its batch where the loss is not that of the examples' tokens. */
   readonly takeStep?: AlignedSession['takeStep'] | undefined;
   /** After each step that no evaluation follows; what it returns are events. */
@@ -128,17 +131,9 @@ async function* oneStep(
   const lr = (hooks.rate?.() ?? 1) * learningRate(kind, { ...course, totalSteps: options.totalSteps, step });
   const describeRows = () => [...new Set(computed.map(hooks.describeRow))].join(', ');
   const told = { optimizer: options.optimizer, clip: options.clip, step, lr, describeRows };
-  const plain = () =>
-    tokenStep(
-      net,
-      optimizer,
-      microBatches(
-        computed.map((index) => examples[index]!),
-        options.microBatch,
-      ),
-      told,
-    );
-  const { realTokens, warnings, ...result } = await (hooks.takeStep?.(rows, told) ?? plain());
+  const plain = () => tokenStep(net, optimizer, examples, computed, options.microBatch, told);
+  const { realTokens, warnings, rows: lost, ...result } = await (hooks.takeStep?.(rows, told) ?? plain());
+  if (lost !== undefined) hooks.onRows?.(step, lost);
   hooks.afterStep?.(step);
   await net.engine.sync();
   const seconds = (hooks.now() - start) / 1000;
@@ -150,11 +145,18 @@ async function* oneStep(
 async function tokenStep(
   net: Network,
   optimizer: OptimizerState,
-  batches: readonly MicroBatch[],
+  examples: readonly Example[],
+  indices: readonly number[],
+  layout: LoopOptions['microBatch'],
   options: StepOptions,
 ): Promise<AlignedStep> {
+  const batches = microBatches(
+    indices.map((index) => examples[index]!),
+    layout,
+  );
   const result = await trainStep(net, optimizer, batches, options);
-  return { ...result, realTokens: batches.reduce((n, batch) => n + batch.realTokens, 0), warnings: [] };
+  const rows = result.rows?.map((row) => ({ ...row, example: indices[row.example]! }));
+  return { ...result, rows, realTokens: batches.reduce((n, batch) => n + batch.realTokens, 0), warnings: [] };
 }
 
 /** The micro-batches of a step's rows. */

@@ -4,6 +4,7 @@ import { TunesmithError } from '../errors/index.ts';
 import { type MicroStep, microStep, type Network, readLosses, refreshDerived } from './network.ts';
 import { type GroupState, initialGroupState, type OptimizerOptions, squares, updateGroup } from './optimisers/index.ts';
 import { sumInto } from './programs.ts';
+import { lossesOfRows, type RowLoss } from './row-losses.ts';
 
 type Handles = Record<string, Handle>;
 
@@ -53,6 +54,8 @@ export interface StepResult {
   readonly gradNorm: number;
   readonly tokens: number;
   readonly metrics?: Readonly<Record<string, number>>;
+  /** Of each example, where the loss is that of its tokens. */
+  readonly rows?: readonly RowLoss[] | undefined;
 }
 
 /**
@@ -72,7 +75,8 @@ export async function trainStep(
   if (sums === undefined) throw new Error('internal: a step without micro-batches');
   const { loss, tokens } = await meanOfStep(sums);
   const gradNorm = await clippedUpdate(net, state, sums, loss, options);
-  return { loss, gradNorm, tokens };
+  const losses = await Promise.all(sums.losses);
+  return { loss, gradNorm, tokens, rows: batches.flatMap((batch, i) => lossesOfRows(batch, losses[i]!)) };
 }
 
 /**

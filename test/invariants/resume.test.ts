@@ -23,7 +23,8 @@ function outcome(run: string) {
   const lines = eventsOf(run);
   const evals = lines.filter(({ type }) => type === 'eval').map(({ step, loss }) => [step, loss]);
   const report = lines.filter(({ type }) => type === 'report');
-  return { losses: lossesOf(lines), evals, report, done: lines.at(-1)?.type };
+  const rows = readFileSync(path.join(run, 'rows.jsonl'), 'utf8');
+  return { losses: lossesOf(lines), evals, report, rows, done: lines.at(-1)?.type };
 }
 
 function expectSame(run: string, straight: Trained): void {

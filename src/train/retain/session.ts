@@ -43,13 +43,15 @@ export async function beginHolding(
     const examples: HeldExample[] = [];
     const klWeight = guard?.klWeight() ?? given ?? 0;
     const examplesOf = guard?.replays() === false ? ownOf : withReplayOf;
-    for (const index of examplesOf(options.step, rows)) {
+    const indices = examplesOf(options.step, rows);
+    for (const index of indices) {
       const { example } = all[index]!;
       const isHeld = klWeight > 0 || (isSelf && index >= dataset.train.length);
       const hold = isHeld ? await holdOf(index, { held, targets, ownRows: dataset.train.length, isSelf }) : undefined;
       examples.push(hold === undefined ? { example } : { example, hold });
     }
-    return heldStep(net, state, examples, { ...options, microBatch: frozen.loop.microBatch, klWeight });
+    const step = await heldStep(net, state, examples, { ...options, microBatch: frozen.loop.microBatch, klWeight });
+    return { ...step, rows: step.rows?.map((row) => ({ ...row, example: indices[row.example]! })) };
   };
 }
 

@@ -3,6 +3,7 @@ import { type Example, supervisedTokens } from '../../text/example.ts';
 import type { LoopOptions } from '../loop.ts';
 import { microStep, type Network, readLosses } from '../network.ts';
 import type { AlignedStep } from '../objective.ts';
+import { lossesOfRows } from '../row-losses.ts';
 import { clippedUpdate, type OptimizerState, reduce, type StepOptions, type StepSums } from '../step.ts';
 import { negativeEntropy, type RowTargets } from './targets.ts';
 
@@ -47,6 +48,7 @@ export async function heldStep(
   let sums: StepSums | undefined;
   let realTokens = 0;
   const divergences: Promise<Divergence[]>[] = [];
+  const batches: MicroBatch[] = [];
   for (const plan of planMicroBatches(
     rows.map(({ ids }) => ids.length),
     options.microBatch,
@@ -60,6 +62,7 @@ export async function heldStep(
       ),
     );
     sums = reduce(net, sums, part);
+    batches.push(laid);
     realTokens += laid.realTokens;
   }
   if (sums === undefined) throw new Error('internal: a step without micro-batches');
@@ -67,7 +70,8 @@ export async function heldStep(
   const loss = losses.reduce((n, part) => n + part.reduce((s, x) => s + x, 0), 0) / labelled;
   const metrics = meansOf((await Promise.all(divergences)).flat());
   const gradNorm = await clippedUpdate(net, state, { ...sums, tokens }, loss, options);
-  return { loss, gradNorm, tokens: labelled, realTokens, metrics, warnings: [] };
+  const found = batches.flatMap((batch, i) => lossesOfRows(batch, losses[i]!));
+  return { loss, gradNorm, tokens: labelled, realTokens, metrics, rows: found, warnings: [] };
 }
 
 type Kind = NonNullable<HeldExample['hold']>['kind'];

@@ -318,6 +318,11 @@ export const CATALOGUE = {
   },
   RUN_DATA_CHANGED: { exit: 2, rule: 'A resumed run reads the very files that it was started with.' },
   RUN_EXISTS: { exit: 2, rule: 'A new run has a name of its own.' },
+  RUN_NO_ROWS: {
+    exit: 2,
+    rule: 'What rows lost is kept by runs whose loss is that of tokens or labels.',
+    fix: 'train again, with sft, classify or pretrain.',
+  },
   RUN_NOT_FOUND: {
     exit: 2,
     rule: 'A run is named by its name, its path, or @last.',

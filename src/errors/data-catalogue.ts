@@ -80,6 +80,11 @@ export const DATA_CATALOGUE = {
     rule: 'Data files are .jsonl, .json, .csv, .tsv, .parquet or .txt, and may be gzipped (.gz).',
     fix: 'give the file the extension of its format.',
   },
+  DATA_FORGOTTEN: {
+    exit: 2,
+    rule: 'What was learned of a row stays learned.',
+    fix: 'look at the row: others may contradict it.',
+  },
   DATA_FIX_LOG: {
     exit: 2,
     rule: 'A log that is to be undone was written by data fix, and what it changed is still there.',
@@ -139,6 +144,16 @@ export const DATA_CATALOGUE = {
     fix: 'look at the row.',
   },
   DATA_LENGTH: { exit: 2, rule: 'Rows are of a length that others have too.', fix: 'look at the row.' },
+  DATA_LOSS_HIGH: {
+    exit: 2,
+    rule: 'A row is about as hard for the model as the others.',
+    fix: 'look at the row: its answer may belong to another question, or be damaged.',
+  },
+  DATA_LOSS_LOW: {
+    exit: 2,
+    rule: 'A model does not know an answer by heart before it is trained on it.',
+    fix: 'look at the row: it may be in public test sets, and teaches nothing.',
+  },
   DATA_MARKUP: { exit: 2, rule: 'Texts hold no remains of HTML and no escapes.', fix: 'look at the row.' },
   DATA_MESSAGE: { exit: 2, rule: 'A message is an object with a role and a content that is text.' },
   DATA_MOJIBAKE: {
@@ -267,6 +282,11 @@ export const DATA_CATALOGUE = {
     fix: 'take the template out of the data (the template is applied by tunesmith), or pass --allow DATA_SPECIAL_TOKEN.',
   },
   DATA_SPLIT_TOO_SMALL: { exit: 2, rule: 'Rows are left for training and for validation.' },
+  DATA_SUSPECT: {
+    exit: 2,
+    rule: 'Nothing speaks for a row being mislabelled, contradictory or leaked.',
+    fix: 'look at these rows first, in this order.',
+  },
   DATA_SYSTEM_RAW: {
     exit: 2,
     rule: 'A system prompt needs rows that are rendered as a chat.',
@@ -295,6 +315,11 @@ export const DATA_CATALOGUE = {
     exit: 2,
     rule: 'An answer holds no further turns of the conversation.',
     fix: 'split the text into messages.',
+  },
+  DATA_UNLEARNED: {
+    exit: 2,
+    rule: 'Training brings the loss of a row down as it does that of the others.',
+    fix: 'look at the row: its answer may be wrong, or nothing in the question tells it.',
   },
   DATA_VALID_OVERLAP: {
     exit: 2,

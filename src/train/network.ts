@@ -249,7 +249,30 @@ export function forwardLogits(net: Network, batch: MicroBatch): readonly Handle[
   return forwardHead(net, batch, 'logits').logits;
 }
 
-function forwardHead(net: Network, batch: MicroBatch, mode: 'logits' | 'loss'): HeadResult {
+/** Forward pass only: -log p of each target, as {@link forwardLoss}, and what the first `layers` layers make of each token, [N, D]. */
+export function forwardStates(
+  net: Network,
+  batch: MicroBatch,
+  layers: number,
+): { readonly nll: readonly Handle[]; readonly states: Handle } {
+  let states: Handle | undefined;
+  const keep = (x: Handle, layer: number) => {
+    if (layer !== layers) return false;
+    states = x;
+    return true;
+  };
+  const { nll } = forwardHead(net, batch, 'loss', keep);
+  if (states === undefined) throw new Error(`internal: a model without ${layers} layers`);
+  return { nll, states };
+}
+
+/** @param keep given what so many layers made of the tokens; what it takes is not released */
+function forwardHead(
+  net: Network,
+  batch: MicroBatch,
+  mode: 'logits' | 'loss',
+  keep: (x: Handle, layers: number) => boolean = () => false,
+): HeadResult {
   const { engine, config } = net;
   const layout = layoutOf(batch);
   const shared = sharedInputs(net, batch);
@@ -260,11 +283,12 @@ function forwardHead(net: Network, batch: MicroBatch, mode: 'logits' | 'loss'): 
       forwardProgram(segmentOf({ ...net, dropout: undefined, routerLoss: undefined }, layer, layout)),
     );
     const { y } = engine.run(program, { ...net.layers[layer], ...shared, x });
-    engine.release(x);
+    if (!keep(x, layer)) engine.release(x);
     x = y!;
   }
   const result = lossHead(net, batch, x, mode);
-  engine.release(x, ...Object.values(shared));
+  if (!keep(x, config.layers)) engine.release(x);
+  engine.release(...Object.values(shared));
   return result;
 }
 

@@ -1,8 +1,9 @@
 import { join } from 'node:path';
 import { compareConfigs, listRuns, type RunDetails, removeRuns, resolveRun, showRun } from '../../registry/runs.ts';
+import { hasTrajectories, readTrajectories, trajectoryFindings } from '../../registry/trajectories.ts';
 import { classificationText } from '../classification.ts';
 import { defineCommand, type OptionSpecs } from '../command.ts';
-import { curve, lossText, table } from '../format.ts';
+import { countText, curve, lossText, table } from '../format.ts';
 import { RUNS } from '../models.ts';
 import { rewardText } from '../rewards.ts';
 
@@ -64,6 +65,8 @@ export const runsShow = defineCommand({
     if (figures !== undefined) terminal.print(`\n${classificationText(figures)}`);
     const rewards = run.events.findLast((event) => event.type === 'reward');
     if (rewards !== undefined) terminal.print(`\n${rewardText(rewards)}`);
+    const rows = rowsText(run.path);
+    if (rows !== undefined) terminal.print(`\n${rows}`);
     const kept = run.checkpoints.map((step) => `step-${step}`).join(', ') || 'none';
     terminal.print(`\ncheckpoints: ${kept}`);
     if (run.status === 'new' || run.status === 'stopped')
@@ -71,6 +74,19 @@ export const runsShow = defineCommand({
     return 0;
   },
 });
+
+/** Rows of a run that are named. */
+const NAMED = 5;
+
+/** The rows that stand out by what they lost; undefined where none does, or nothing was noted. */
+function rowsText(run: string): string | undefined {
+  const found = hasTrajectories(run) ? [...trajectoryFindings(readTrajectories(run))] : [];
+  if (found.length === 0) return undefined;
+  const first = found.sort((a, b) => (b.score ?? 0) - (a.score ?? 0)).slice(0, NAMED);
+  const lines = first.map(({ source, message }) => `  ${source?.file}:${source?.line} ${message}`);
+  const more = `tunesmith data check --run ${run} says more`;
+  return [`${countText(found.length)} rows stand out; ${more}:`, ...lines].join('\n');
+}
 
 /** `tunesmith runs compare`. */
 export const runsCompare = defineCommand({

@@ -6,13 +6,14 @@ import type { ColumnMap } from '../columns.ts';
 import { type OpenedFile, type OpenedFiles, openFiles } from '../open-files.ts';
 import type { RowShape } from '../shapes.ts';
 import { type BatchFinding, type BatchResult, type Inspect, NOTED_SHAPES } from './batch.ts';
+import { suspects } from './deep/suspects.ts';
 import { type CheckGroup, type Findings, gatherFindings, openSources, type Sources } from './gathered.ts';
 import { openSketches } from './near.ts';
 import { type NoteReader, openBits, readNotes } from './notes.ts';
-import { readCheckRow } from './row.ts';
+import { readCheckRows } from './rows.ts';
 import { lineBatches, openShare, recordBatches, type Share } from './share.ts';
 import { corpusChecks, readingSeverity } from './table.ts';
-import type { CheckRow, Collector, Corpus } from './types.ts';
+import type { CheckRow, Collector, Corpus, Placed } from './types.ts';
 
 /** What a check is told. */
 export interface CheckOptions {
@@ -30,6 +31,8 @@ export interface CheckOptions {
   readonly labels?: boolean | undefined;
   /** Looks at each row that can be trained with the model that will train on it. */
   readonly inspect?: Inspect | undefined;
+  /** What is found by other means once all rows are read: by a model, or in a run. With it comes the queue of rows that people should look at. */
+  readonly evidence?: (() => AsyncIterable<Placed>) | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Called now and then while files are read, and once when all are. */
   readonly onProgress?: ((progress: CheckProgress) => void) | undefined;
@@ -248,32 +251,25 @@ function addTo(counts: Uint32Array, more: Uint32Array | undefined): void {
 
 /** Lets the checks over all rows say what they found. */
 async function finish({ share, collectors, findings, options }: Run, file: string): Promise<void> {
+  const add = ({ code, severity, source, ...found }: Placed) => findings.add(code, severity, found, source ?? { file });
   const threads = (await share.counts()).map((result) => result.counts);
   for (const [k, collector] of collectors.entries()) {
     const counts = new Uint32Array(threads[0]?.[k]?.length ?? 0);
     for (const own of threads) addTo(counts, own[k]);
-    for (const { code, severity, source, ...found } of collector.finish(counts)) {
+    for (const placed of collector.finish(counts)) {
       options.signal?.throwIfAborted();
-      findings.add(code, severity, found, source ?? { file });
+      add(placed);
     }
     await new Promise(setImmediate);
   }
+  if (options.evidence === undefined) return;
+  for await (const placed of options.evidence()) add(placed);
+  for (const placed of suspects(findings.groups())) add(placed);
 }
 
 /** @throws FILE_NOT_FOUND and all that reading throws: rows to test with are not what is checked */
 async function readHeldOut({ heldOut = [], shape, roles, signal }: CheckOptions): Promise<CheckRow[]> {
   const rows: CheckRow[] = [];
-  const opened = openFiles(heldOut);
-  for (const path of opened.paths) {
-    const { records, roles: own } = opened.open(path);
-    for await (const record of records) {
-      if ((rows.length & 1023) === 0) signal?.throwIfAborted();
-      if ('code' in record)
-        throw new TunesmithError(record.code, { message: record.message, file: path, line: record.line });
-      const source = { file: path, line: record.line };
-      const options = { format: 'chat', shape, roles: { ...own, ...roles } } as const;
-      rows.push(readCheckRow(record.value, source, options, () => undefined).row);
-    }
-  }
+  for await (const { row } of readCheckRows(heldOut, { shape, roles, signal }, 'error')) rows.push(row);
   return rows;
 }

@@ -8,13 +8,18 @@ import {
 import { createFindingLog, readPairs, SHAPES } from '../../../data/index.ts';
 import { TunesmithError } from '../../../errors/index.ts';
 import { writeAtomic } from '../../../io/index.ts';
+import { DEFAULT_MODEL } from '../../../model/catalogue.ts';
+import { resolveRun } from '../../../registry/runs.ts';
+import { trainedFiles } from '../../../registry/trajectories.ts';
 import type { Role } from '../../../text/index.ts';
 import { type Context, defineCommand } from '../../command.ts';
 import { openByteProgress } from '../../data.ts';
+import type { ModelRequest } from '../../domain.ts';
 import { countText, table } from '../../format.ts';
 import { dataFiles } from '../../hub-data.ts';
-import { modelOptions, requestModel } from '../../models.ts';
+import { modelOptions, RUNS, requestModel } from '../../models.ts';
 import { rowOptions, rowReading } from '../../prompts.ts';
+import { openEvidence } from './evidence.ts';
 import type { Inspect } from './inspect.ts';
 
 /** Findings of a code that are quoted. */
@@ -24,7 +29,7 @@ const QUOTED = 5;
 export const check = defineCommand({
   name: 'data check',
   summary: 'Finds what is wrong in data: form, encodings, duplicates, leaks, labels, personal data, secrets.',
-  positionals: ['FILE...'],
+  positionals: ['[FILE...]'],
   options: {
     model: { ...modelOptions.model, description: 'also look at the rows as this model will see them' },
     offline: modelOptions.offline,
@@ -34,6 +39,16 @@ export const check = defineCommand({
       description: 'tokens of the longest row, with --model (default: what the model can read)',
     },
     test: { type: 'string', value: 'FILE', many: true, description: 'rows that are held out: what leaks is found' },
+    deep: {
+      type: 'boolean',
+      description:
+        'let the model read every row: what is hard for it or known to it, what means the same or contradicts',
+    },
+    run: {
+      type: 'string',
+      value: 'RUN',
+      description: 'also look at what rows lost in this run: unlearned, forgotten (default FILE: what it trained on)',
+    },
     labels: { type: 'boolean', description: 'rows are to be classified: one without a label is an error' },
     shape: {
       type: 'string',
@@ -48,34 +63,43 @@ export const check = defineCommand({
     'data check support.jsonl',
     'data check train.jsonl --test held-out.jsonl --model smollm2-135m-instruct',
     'data check train.jsonl --json --strict',
+    'data check train.jsonl --deep --model smollm2-135m-instruct',
+    'data check --run @last',
   ],
   notes: [
     'Errors make training wrong, or give secrets away; they stop `train`. Warnings should be mended. What is for review may be right.',
     'With --json each finding is a line {"code","severity","file","line","message","fix","related","quote"}; lines count from 1.',
+    'With --deep or --run the last code, DATA_SUSPECT, is the queue of rows to look at, most evident first: likely mislabelled, contradictory or leaked.',
     'Exit code 0 if no error remains, 3 if some do. --allow CODE turns the errors of a code into warnings, as in train.',
   ].join('\n'),
   async run({ options, positionals: names }, context) {
-    const positionals = await dataFiles(names, context);
     const { terminal, signal } = context;
-    if (options['max-length'] !== undefined && options.model === undefined) {
-      throw new TunesmithError('CLI_OPTION_CONFLICT', {
-        message: '--max-length goes with --model, which counts tokens.',
-      });
-    }
+    requireModel(options);
+    const run = options.run === undefined ? undefined : resolveRun(options.run, RUNS).run;
+    const positionals = await checkedFiles(names, run, context);
     const reading = rowReading(options);
     // Refuses a code that is none.
     createFindingLog(reading.allow);
     const roles = Object.fromEntries((reading.roles ?? []).map((pair) => pair.split('=') as [string, Role]));
-    const inspect =
-      options.model === undefined ? undefined : await inspector(options.model, options['max-length'], context);
+    const model = options.model === undefined ? undefined : await requestModel(options.model, {}, context);
+    const inspect = model === undefined ? undefined : await inspector(model, options['max-length']);
+    const map = readPairs('map', reading.map ?? []);
+    const shape = SHAPES.find((shape) => shape === options.shape);
+    const sources = { files: positionals, heldOut: options.test ?? [], run, model: options.deep ? model : undefined };
     const progress = openByteProgress(terminal, 'checking');
     let report: CheckReport;
     try {
       report = await checkFiles(positionals, {
         roles,
-        map: readPairs('map', reading.map ?? []),
-        shape: SHAPES.find((shape) => shape === options.shape),
+        map,
+        shape,
         allow: reading.allow,
+        evidence: openEvidence(
+          sources,
+          { reading: { roles, map, shape }, allow: reading.allow ?? [] },
+          context,
+          progress,
+        ),
         heldOut: options.test,
         labels: options.labels,
         inspect,
@@ -99,9 +123,33 @@ export const check = defineCommand({
   },
 });
 
-async function inspector(name: string, maxLength: number | undefined, context: Context): Promise<Inspect> {
+/** @throws CLI_OPTION_CONFLICT */
+function requireModel(options: {
+  readonly model?: string;
+  readonly deep?: boolean;
+  readonly 'max-length'?: number;
+}): void {
+  if (options.model !== undefined) return;
+  const conflict = (message: string, fix: string) => new TunesmithError('CLI_OPTION_CONFLICT', { message, fix });
+  if (options['max-length'] !== undefined)
+    throw conflict('--max-length goes with --model, which counts tokens.', '--model MODEL');
+  if (options.deep === true)
+    throw conflict('--deep goes with --model, which reads the rows.', `--model ${DEFAULT_MODEL}`);
+}
+
+/** The files that are named, or those that a run trained on. @throws CLI_ARGUMENT */
+async function checkedFiles(names: readonly string[], run: string | undefined, context: Context): Promise<string[]> {
+  if (names.length > 0) return dataFiles(names, context);
+  if (run !== undefined) return trainedFiles(run);
+  throw new TunesmithError('CLI_ARGUMENT', {
+    message: 'no data is named.',
+    fix: 'tunesmith data check FILE, or --run RUN',
+  });
+}
+
+async function inspector(model: ModelRequest, maxLength: number | undefined): Promise<Inspect> {
   const { openInspector } = await import('./inspect.ts');
-  return openInspector(await requestModel(name, {}, context), maxLength);
+  return openInspector(model, maxLength);
 }
 
 /** The report as text: a table of all codes, then each with its first findings and what mends it. */

@@ -1,6 +1,6 @@
 """Reference values of adapter methods from peft, on the tiny models of make_goldens.py.
 
-Run: python make_adapter_goldens.py GOLDEN_DIR       (GOLDEN_DIR holds llama/ and llama-tied-rope3/; needs torch, transformers, peft)
+Run: python make_adapter_goldens.py GOLDEN_DIR [CASE ...]       (GOLDEN_DIR holds llama/ and llama-tied-rope3/; needs torch, transformers, peft)
 Writes GOLDEN_DIR/adapters/<case>/:
   adapter/             the PEFT folder to start from, its tensors drawn at random (of pissa and olora: peft's own start, converted to plain LoRA by peft after
                        the steps, so that it goes with the unchanged base)
@@ -17,6 +17,8 @@ from peft import IA3Config, LoraConfig, VeraConfig, get_peft_model
 ROOT = sys.argv[1]
 STEPS, LR = 3, 1e-2
 LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+# Tokens whose rows train: some stand in the batches, as targets and before them, and one does not.
+ROWS = [101, 233, 106, 60, 13]
 LM = dict(task_type="CAUSAL_LM")
 CASES = {
     "rslora": ("llama", LoraConfig(r=4, lora_alpha=8, use_rslora=True, target_modules=LINEAR, **LM)),
@@ -28,6 +30,9 @@ CASES = {
     "saved-tied": ("llama-tied-rope3", LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj"], modules_to_save=["embed_tokens"],
                                                   ensure_weight_tying=True, **LM)),
     "saved-untied": ("llama-tied-rope3", LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj"], modules_to_save=["embed_tokens"], **LM)),
+    "rows": ("llama", LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj"],
+                                 trainable_token_indices={"embed_tokens": ROWS, "lm_head": ROWS}, **LM)),
+    "rows-tied": ("llama-tied-rope3", LoraConfig(r=4, lora_alpha=8, target_modules=["q_proj"], trainable_token_indices=ROWS, **LM)),
     "vera": ("llama", VeraConfig(r=8, target_modules=LINEAR, **LM)),
     "ia3": ("llama", IA3Config(target_modules=["k_proj", "v_proj", "down_proj"], feedforward_modules=["down_proj"], **LM)),
     "pissa": ("llama", LoraConfig(r=4, lora_alpha=8, init_lora_weights="pissa", target_modules=LINEAR, **LM)),
@@ -76,7 +81,7 @@ def one(case, base, config):
         gen = torch.Generator().manual_seed(1)
         with torch.no_grad():
             for n, p in params.items():
-                if "modules_to_save" in n:
+                if "modules_to_save" in n or "trainable_tokens" in n:
                     p.add_(torch.randn(p.shape, generator=gen) * 0.02)
                 elif "magnitude" in n or "ia3" in n:
                     p.mul_(1 + 0.1 * torch.randn(p.shape, generator=gen))
@@ -131,5 +136,8 @@ def finish(d, g, meta):
 
 if __name__ == "__main__":
     for case, (base, config) in CASES.items():
+        if len(sys.argv) > 2 and case not in sys.argv[2:]:
+            continue
         one(case, base, config)
-    full_frozen()
+    if len(sys.argv) == 2:
+        full_frozen()

@@ -35,6 +35,7 @@ const VALUES: Readonly<Record<string, string>> = {
   'method.fromScratch': 'CONFIG',
   'method.rewardHead': 'FILE',
   'method.reward': 'REWARD',
+  'weights.addTokens': 'TOKEN,...|FILE',
   initAdapter: 'DIR',
   'output.out': 'DIR',
   'output.name': 'NAME',

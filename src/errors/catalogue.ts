@@ -169,6 +169,11 @@ export const CATALOGUE = {
     exit: 2,
     rule: 'Conversations have the order and the roles that the chat template accepts.',
   },
+  TOKEN_ADDED: {
+    exit: 2,
+    rule: 'A token that is added is a text of its own, which the model knows in several pieces and which comes out as it went in.',
+    fix: 'leave it out of --add-tokens, or spell it otherwise.',
+  },
   TOKENIZER_INVALID: { exit: 2, rule: 'A model comes with a complete tokenizer.' },
   TOKENIZER_MISMATCH: { exit: 2, rule: 'Every id that the tokenizer makes has a row in the embedding of the model.' },
   TOKENIZER_MISSING: { exit: 2, rule: 'Rows of text need the tokenizer of the model.' },

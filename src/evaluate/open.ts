@@ -3,6 +3,7 @@ import { assertNoErrors, type LoadedRows, loadRows, readPairs } from '../data/in
 import type { Engine, Handle } from '../engine/index.ts';
 import { TunesmithError } from '../errors/index.ts';
 import { type AdapterHandles, uploadAdapter } from '../model/adapter-handles.ts';
+import { withTokensOf } from '../model/added-tokens.ts';
 import { type BaseHandles, uploadBase } from '../model/base.ts';
 import type { BaseWeights } from '../model/base-forms.ts';
 import { withBaseWeights } from '../model/base-weights.ts';
@@ -33,7 +34,8 @@ export interface OpenedText {
 /** Opens headers, tokenizer and chat template; a run brings the format, clock, system prompt, roles and allowances that it was trained with. */
 export function openTextOf(model: ModelRequest, reading: RowReading = {}, task: AdapterTask = 'CAUSAL_LM'): OpenedText {
   const frozen = model.run === undefined ? undefined : readFrozen(model.run);
-  const source = withBaseWeights(openModelSource(model.path, task), baseWeights(model));
+  const grown = withTokensOf(openModelSource(model.path, task), model.adapter);
+  const source = withBaseWeights(grown, baseWeights(model));
   const clock = frozen === undefined ? new Date() : new Date(frozen.facts.text.clock);
   const tools: Partial<TextTools> = source.text === undefined ? {} : openText(source.text, { now: clock });
   const data = frozen === undefined ? undefined : normalisedData(frozen.config);

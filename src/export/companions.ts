@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { fileExists, readBytes, readJson, writeAtomic } from '../io/index.ts';
 import { isRecord } from '../io/json-checks.ts';
+import { writeGrownText } from '../model/added-tokens.ts';
 import { hfConfig } from '../model/folder.ts';
 import { endOfTurn } from '../text/index.ts';
 import type { Tokenizer } from '../text/tokenizer.ts';
@@ -27,10 +28,20 @@ export function writeCompanions(folder: string, job: ExportJob, type: keyof type
   if (job.source.text?.kind === 'gguf') writeFromGguf(folder, job);
   else writeFromFolder(folder, job);
   writeJson(join(folder, 'config.json'), configOf(job, TORCH_TYPES[type]));
+  writeGrownText(folder, job.source);
   const template = exportedTemplate(job);
   if (template !== undefined && (job.system !== undefined || job.source.text?.kind === 'gguf')) {
     writeAtomic(join(folder, 'chat_template.jinja'), template);
   }
+}
+
+/** Writes tokenizer and chat template beside an adapter that brings tokens which its base does not have. */
+export function writeGrownTokenizer(folder: string, job: ExportJob): void {
+  const { source, tools } = job;
+  if (source.added === undefined) return;
+  if (source.text?.kind === 'gguf') writeFromGguf(folder, job);
+  writeGrownText(folder, source);
+  if (tools.template !== undefined) writeAtomic(join(folder, 'chat_template.jinja'), tools.template.source);
 }
 
 /** Indented, with a line end. */

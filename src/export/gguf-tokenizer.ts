@@ -27,7 +27,7 @@ export function tokenizerFields(job: ExportJob): GgufFields {
   const { source, tools } = job;
   const { tokenizer } = tools;
   if (source.text === undefined || tokenizer === undefined) throw unsupported(job, 'has no tokenizer');
-  if (source.text.kind === 'gguf') return copiedFields(source.path);
+  if (source.text.kind === 'gguf') return copiedFields(source.path, source.text.metadata);
   const { tokenizerJson, tokenizerConfig } = source.text;
   const model = isRecord(tokenizerJson) && isRecord(tokenizerJson.model) ? tokenizerJson.model : {};
   const vocabulary = readVocabulary(tokenizerJson, tokenizer, source.config.vocabSize);
@@ -39,15 +39,15 @@ export function tokenizerFields(job: ExportJob): GgufFields {
 }
 
 /** Of a GGUF file the keys go over as they are. */
-function copiedFields(path: string): GgufFields {
-  const { metadata, types } = readGguf(path);
+function copiedFields(path: string, metadata: Json): GgufFields {
+  const { types } = readGguf(path);
   const own = Object.entries(metadata).filter(
     ([key]) => key.startsWith('tokenizer.') && !key.includes('chat_template'),
   );
   return Object.fromEntries(
     own.flatMap(([key, value]): [string, GgufField][] => {
       const type = types[key];
-      return type === undefined || type === 'array[]' ? [] : [[key, { type, value }]];
+      return type === undefined || type === 'array[]' ? [] : [[key, { type, value } as GgufField]];
     }),
   );
 }

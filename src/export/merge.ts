@@ -1,13 +1,13 @@
 import { TunesmithError } from '../errors/index.ts';
 import { readStored, readStoredRows } from '../io/read-stored.ts';
-import type { StoredTensor } from '../io/stored.ts';
+import { type StoredTensor, withRows } from '../io/stored.ts';
 import { type AdaptedModule, type Merge, methodOf } from '../model/adapters/index.ts';
 import type { LinearModule } from '../model/architecture.ts';
 import { linearModules } from '../model/architectures.ts';
-import type { ModelConfig } from '../model/config.ts';
 import { layerTensor } from '../model/names.ts';
 import { PEFT_PREFIX, type PeftAdapter, peftName } from '../model/peft.ts';
 import type { ModelSource } from '../model/source.ts';
+import { tokenTensors } from '../model/token-rows.ts';
 import { expectedTensors } from '../model/weights.ts';
 import { f32, type Shape } from '../tensor/tensor.ts';
 
@@ -59,7 +59,7 @@ export function openMerged(source: ModelSource, adapter: PeftAdapter | undefined
       fix: 'export the adapter itself, with --to peft',
     });
   }
-  const changes = adapter === undefined ? new Map<string, Change>() : changesOf(source.config, adapter);
+  const changes = adapter === undefined ? new Map<string, Change>() : changesOf(source, adapter);
   const open = mergeReader(adapter);
   return {
     source,
@@ -87,10 +87,17 @@ type Change =
       readonly module: AdaptedModule;
     };
 
-function changesOf(config: ModelConfig, { spec, tensors }: PeftAdapter): Map<string, Change> {
+function changesOf({ config, ...source }: ModelSource, { spec, tensors }: PeftAdapter): Map<string, Change> {
   const changes = new Map<string, Change>();
   for (const name of spec.saved) {
     changes.set(name, { kind: 'replaced', by: tensors.get(`${PEFT_PREFIX}${name}`)! });
+  }
+  for (const { hf, name } of tokenTensors(config, spec)) {
+    const rows = readStored(tensors.get(`${PEFT_PREFIX}${name}`)!);
+    changes.set(hf, {
+      kind: 'replaced',
+      by: withRows(source.tensors.get(hf)!, config.vocabSize, spec.tokenRows!, rows),
+    });
   }
   for (const [layer, adapted] of spec.modules.entries()) {
     for (const size of linearModules(config, layer)) {

@@ -3,10 +3,12 @@ import { TunesmithError } from '../errors/index.ts';
 import { fileExists, fileSize, readBytes, writeAtomic } from '../io/index.ts';
 import { openPeft } from '../model/peft.ts';
 import { writeStrength } from '../model/strength.ts';
+import { writeGrownTokenizer } from './companions.ts';
 import type { ExportJob, Writer } from './types.ts';
 
 /** Files of an adapter folder that peft, or what was trained beside it, needs. */
 const FILES = [
+  'added_tokens.json',
   'adapter_config.json',
   'adapter_model.safetensors',
   'tokenizer.json',
@@ -29,12 +31,16 @@ export const peftWriter: Writer = {
       writeAtomic(join(folder, name), bytes);
       onBytes(bytes.length);
     }
+    writeGrownTokenizer(folder, job);
   },
   readBack: ({ source }, folder) => ({
     model: { kind: 'weights', source, adapter: openPeft(folder, source.config) },
     tools: undefined,
   }),
-  next: (_, folder) => `PeftModel.from_pretrained(base, ${JSON.stringify(folder)}) in peft loads it.`,
+  next: ({ source: { added, config } }, folder) => {
+    const resized = added === undefined ? '' : `base.resize_token_embeddings(${config.vocabSize}), then `;
+    return `${resized}PeftModel.from_pretrained(base, ${JSON.stringify(folder)}) in peft loads it.`;
+  },
 };
 
 /** @throws EXPORT_UNSUPPORTED */

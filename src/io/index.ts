@@ -43,7 +43,7 @@ export {
   safetensorsSha256,
   writeSafetensors,
 } from './safetensors.ts';
-export type { StoredTensor, StoredType } from './stored.ts';
+export { type ChangedRows, type StoredTensor, type StoredType, withRows } from './stored.ts';
 export type { TensorToFetch, TensorToWrite } from './tensor-to-write.ts';
 export { openTensorboard, type TensorboardOptions, type TensorboardWriter } from './tensorboard.ts';
 export { writeStreamed } from './write-streamed.ts';

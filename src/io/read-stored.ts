@@ -5,7 +5,7 @@ import { dequantize } from './dequantize.ts';
 import { readFully, withFile } from './files.ts';
 import { quoted } from './json-checks.ts';
 import { roundThrough } from './rounding.ts';
-import type { StoredTensor } from './stored.ts';
+import type { ChangedRows, StoredTensor } from './stored.ts';
 
 /** Read at a time: small enough for the processor's cache, large enough to keep the disk busy. */
 const CHUNK_BYTES = 1 << 20;
@@ -45,11 +45,28 @@ export function readStoredRows(
     throw new Error(`internal: ${target.length} places for ${rows * width} values of ${tensor.name}`);
   }
   if (rows * width === 0) return target;
+  if (tensor.changed !== undefined) return readChanged(tensor.changed, firstRow, rows, target);
   if (tensor.isTransposed === true) readColumns(tensor, firstRow, rows, target);
   else readRows(tensor, firstRow, rows, target);
   const { added = 0 } = tensor;
   if (added !== 0) for (const [i, value] of target.entries()) target[i] = value + added;
   if (tensor.rounded !== undefined) roundThrough(tensor.rounded, target, width);
+  return target;
+}
+
+function readChanged(
+  { under, ids, values }: ChangedRows,
+  firstRow: number,
+  rows: number,
+  target: Float32Array,
+): Float32Array {
+  const width = target.length / rows;
+  const stored = Math.max(0, Math.min(rows, rowsOf(under) - firstRow));
+  readStoredRows(under, Math.min(firstRow, rowsOf(under)), stored, target.subarray(0, stored * width));
+  for (const [i, id] of ids.entries()) {
+    const at = id - firstRow;
+    if (at >= 0 && at < rows) target.set(values.subarray(i * width, (i + 1) * width), at * width);
+  }
   return target;
 }
 
@@ -86,7 +103,8 @@ export function readStoredRaw(tensor: StoredTensor, into?: Uint8Array): Uint8Arr
   if (target.length !== tensor.bytes) {
     throw new Error(`internal: ${target.length} places for ${tensor.bytes} bytes of ${tensor.name}`);
   }
-  if (tensor.isTransposed === true || tensor.added !== undefined || tensor.rounded !== undefined) {
+  const { isTransposed, added, rounded, changed } = tensor;
+  if (isTransposed === true || added !== undefined || rounded !== undefined || changed !== undefined) {
     throw new Error(`internal: the bytes of ${tensor.name} are not those of its values`);
   }
   if (tensor.permutedHeads === undefined) {

@@ -47,4 +47,32 @@ export interface StoredTensor {
   readonly added?: number;
   /** Values are rounded as they are read, row by row: the model is one of these weights, wherever it is read. */
   readonly rounded?: Rounding;
+  /** Some rows are not those of the file. The tensor is of type F32, whatever lies beneath. */
+  readonly changed?: ChangedRows;
+}
+
+/** Rows of a matrix that take the place of those of a file, or stand behind them. */
+export interface ChangedRows {
+  /** What the file has. */
+  readonly under: StoredTensor;
+  readonly ids: readonly number[];
+  /** [ids.length, width] */
+  readonly values: Float32Array;
+}
+
+/**
+ * A matrix of which some rows are others than in its file.
+ *
+ * @param rows of the new matrix: those beyond the file's must be among `ids`
+ */
+export function withRows(
+  under: StoredTensor,
+  rows: number,
+  ids: readonly number[],
+  values: Float32Array,
+): StoredTensor {
+  const { name, path, offset } = under;
+  const shape = [rows, ...under.shape.slice(1)];
+  const bytes = 4 * shape.reduce((n, d) => n * d, 1);
+  return { name, type: 'F32', shape, path, offset, bytes, changed: { under, ids, values } };
 }

@@ -12,6 +12,7 @@ import type { ModelConfig } from './config.ts';
 import { baseLinear } from './linear.ts';
 import { layerOfTensor, layerTensor } from './names.ts';
 import { type AdapterTensor, moduleTensorsOf, PEFT_PREFIX, peftName, sharedTensors, storedTrained } from './peft.ts';
+import { type TokenTensor, tokenTensors } from './token-rows.ts';
 
 /** An adapter in an engine. Layer records are keyed by the input names of the layer programs. */
 export interface AdapterHandles {
@@ -52,7 +53,10 @@ export function uploadAdapter(
     place.tensor(tensor, upload(engine, found.trained));
     if (found.start !== undefined) place.start(tensor, found.start);
   }
-  return place.finish((name) => find(`${PEFT_PREFIX}${name}`));
+  return place.finish(
+    (name) => find(`${PEFT_PREFIX}${name}`),
+    ({ name }) => upload(engine, find(`${PEFT_PREFIX}${name}`)),
+  );
 }
 
 function upload(engine: Engine, tensor: StoredTensor | HostTensor): Handle {
@@ -139,7 +143,10 @@ function openPlace(engine: Engine, base: BaseTensors, spec: AdapterSpec, shared:
       layers[layer]![startName(`${size.module}.${part}`)] = engine.upload(start);
       constants.set(peftName(base.config, layer, size.module, part), start);
     },
-    finish(saved: (name: string) => StoredTensor): AdapterHandles {
+    finish(
+      saved: (name: string) => StoredTensor,
+      rowsOf: (token: TokenTensor, whole: Handle) => Handle = (token, whole) => pickedRows(engine, spec, token, whole),
+    ): AdapterHandles {
       for (const { layer, size, module } of adaptedModules(base.config, spec)) {
         for (const { input, of, axis, length } of methodOf(module).cut?.(size) ?? []) {
           const known = cuts.get(input) ?? engine.upload(cut(constants.get(`base_model.${of}`)!, axis, length));
@@ -155,9 +162,45 @@ function openPlace(engine: Engine, base: BaseTensors, spec: AdapterSpec, shared:
         if (inLayer !== undefined) layers[inLayer.layer]![inLayer.name] = handle;
         else outer[outerTensors(base.config).find(({ hf }) => hf === name)?.name ?? 'head'] = handle;
       }
+      Object.assign(outer, tokenHandles(engine, base, spec, rowsOf));
       return { spec, layers, outer, constants };
     },
   };
+}
+
+/** The rows that train, and in the base's place all of the matrix with them in it. */
+function tokenHandles(
+  engine: Engine,
+  base: BaseTensors,
+  spec: AdapterSpec,
+  rowsOf: (token: TokenTensor, whole: Handle) => Handle,
+): Record<string, Handle> {
+  const handles: Record<string, Handle> = {};
+  for (const token of tokenTensors(base.config, spec)) {
+    const whole = upload(engine, baseTensor(base, token.hf));
+    handles[token.whole] = whole;
+    handles[token.rows] = rowsOf(token, whole);
+  }
+  placeTokenRows(engine, spec, handles);
+  return handles;
+}
+
+function pickedRows(engine: Engine, { tokenRows = [] }: AdapterSpec, { shape }: TokenTensor, whole: Handle): Handle {
+  return engine.upload({ rowsOf: whole, index: Int32Array.from(tokenRows), shape });
+}
+
+/** Writes the rows that train into the matrices that programs read: after each change of them. */
+export function placeTokenRows(
+  engine: Engine,
+  { tokenRows = [] }: Pick<AdapterSpec, 'tokenRows'>,
+  outer: Readonly<Record<string, Handle>>,
+): void {
+  for (const whole of ['embed', 'head'] as const) {
+    const rows = outer[`${whole}.rows`];
+    if (rows === undefined) continue;
+    const width = rows.shape[1]!;
+    for (const [i, id] of tokenRows.entries()) engine.copy(rows, i * width, outer[whole]!, id * width, width);
+  }
 }
 
 function* adaptedModules(config: ModelConfig, spec: AdapterSpec) {

@@ -21,6 +21,8 @@ export interface AdapterRequest {
   readonly save?: readonly string[] | undefined;
   /** Whether embedding and head stay one tensor, where they are one in the model and train in full (default: yes). */
   readonly tied?: boolean;
+  /** Tokens whose rows of the embedding, and of a head of its own, train beside the adapter (peft's trainable_token_indices). */
+  readonly tokenRows?: readonly number[] | undefined;
 }
 
 /** LoRA with nothing else, of which only what differs from peft's defaults need be said. */
@@ -45,6 +47,8 @@ export interface AdapterSpec extends AdapterRequest {
   readonly tie: 'kept' | 'cut' | 'untouched';
   /** The embedding's Hugging Face name. */
   readonly embedding: string;
+  /** Whether it is the head too in the model. */
+  readonly tiedEmbeddings: boolean;
   /** Modules of the model's layers that have no adapter though their layer has. */
   readonly left: ReadonlySet<string>;
 }
@@ -81,8 +85,20 @@ export function resolveAdapter(config: ModelConfig, request: AdapterRequest): Ad
   const left = modules.flatMap((adapted, layer) =>
     adapted.size === 0 ? [] : linearModules(config, layer).filter(({ module }) => !adapted.has(module)),
   );
-  const { modelType } = config;
-  return { ...request, modelType, modules, saved, tie, embedding, left: new Set(left.map(({ module }) => module)) };
+  const { modelType, tiedEmbeddings } = config;
+  requireApart(saved, embedding, request.tokenRows);
+  const own = { modelType, modules, saved, tie, embedding, tiedEmbeddings } as const;
+  return { ...request, ...own, left: new Set(left.map(({ module }) => module)) };
+}
+
+/** @throws ADAPTER_UNSUPPORTED for single rows of what trains in full */
+function requireApart(saved: readonly string[], embedding: string, tokenRows: AdapterRequest['tokenRows']): void {
+  const whole = saved.find((name) => name === embedding || name === HEAD_TENSOR);
+  if (whole === undefined || tokenRows === undefined) return;
+  throw new TunesmithError('ADAPTER_UNSUPPORTED', {
+    message: `${whole} trains in full, so that single rows of it have nothing to train beside it.`,
+    fix: 'leave it out of --modules-to-save, or leave --add-tokens out',
+  });
 }
 
 /** Refuses what of a user's request would have no effect. @throws ADAPTER_TARGETS */

@@ -55,6 +55,7 @@ function rounded(tensor: StoredTensor, rounding: Rounding): StoredTensor {
 export function baseBytes({ config, tensors }: ModelSource, weights: BaseWeights): number {
   const resting = weights === 'f32' ? new Set<string>() : restingMatrices(config);
   let bytes = 0;
-  for (const [name, tensor] of tensors) bytes += resting.has(name) ? restBytes(tensor) : 4 * sizeOf(tensor.shape);
+  for (const [name, tensor] of tensors)
+    bytes += resting.has(name) && tensor.changed === undefined ? restBytes(tensor) : 4 * sizeOf(tensor.shape);
   return bytes;
 }

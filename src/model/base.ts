@@ -37,7 +37,9 @@ export function uploadBase(
     const stored = tensors.get(name);
     if (stored === undefined) throw new Error(`internal: no tensor ${name}`);
     const { shape } = stored;
-    return engine.upload(resting.has(name) ? { resting: stored, shape } : { stored: [stored], shape });
+    return engine.upload(
+      resting.has(name) && stored.changed === undefined ? { resting: stored, shape } : { stored: [stored], shape },
+    );
   });
   return { ...placed, isAtRest };
 }

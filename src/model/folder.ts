@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { fileExists, readBytes, readJson, type TensorToWrite, writeAtomic, writeSafetensors } from '../io/index.ts';
 import { chatTemplateFromGguf, tokenizerJsonFromGguf } from '../text/tokenizer-gguf.ts';
+import { writeGrownText } from './added-tokens.ts';
 import { architectureOf } from './architectures.ts';
 import type { Activation, ModelConfig } from './config.ts';
 import { toHfFolder } from './hf-layout.ts';
@@ -46,6 +47,7 @@ export function writeModelFolder(
       if (fileExists(file)) writeAtomic(join(folder, name), readBytes(file));
     }
   }
+  writeGrownText(folder, source);
   const layout = tensors.map((tensor) => toHfFolder(source.config, tensor));
   if (classifier !== undefined) {
     const file = join(folder, 'config.json');

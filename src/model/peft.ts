@@ -34,6 +34,7 @@ import type { LinearModule } from './architecture.ts';
 import { architectureOf, linearModules } from './architectures.ts';
 import type { ModelConfig } from './config.ts';
 import { layerTensor } from './names.ts';
+import { readTokenRows, tokenTensors, writeTokenRows } from './token-rows.ts';
 import { expectedTensors } from './weights.ts';
 
 /** A PEFT adapter folder that fits a model. */
@@ -92,6 +93,7 @@ export function adapterTensors(config: ModelConfig, spec: AdapterSpec): Map<stri
     tensors.set(peftName(config, layer, size.module, part), shape);
   }
   for (const name of spec.saved) tensors.set(`${PEFT_PREFIX}${name}`, savedShape(config, name));
+  for (const { name, shape } of tokenTensors(config, spec)) tensors.set(`${PEFT_PREFIX}${name}`, shape);
   return tensors;
 }
 
@@ -149,7 +151,7 @@ export function openPeft(
       message: 'gives labels or rewards, and writes no text.',
     });
   }
-  const spec = own ?? resolveAdapter(config, requestOf(json, file));
+  const spec = own ?? resolveAdapter(config, requestOf(json, config, file));
   const { tensors, metadata } = readSafetensorsHeader(weights);
   const byName = new Map(tensors.map((t) => [t.name, t]));
   const score = isClassifier ? scoreOf(byName, config, weights) : undefined;
@@ -174,7 +176,7 @@ function scoreOf(tensors: ReadonlyMap<string, StoredTensor>, { hiddenSize }: Mod
 
 type Json = Readonly<Record<string, unknown>>;
 
-function requestOf(json: Json, file: string): AdapterRequest {
+function requestOf(json: Json, config: ModelConfig, file: string): AdapterRequest {
   const reader = peftReader(json, file);
   const kind = kindOf(json, file);
   const { folder } = methodOf({ kind });
@@ -190,6 +192,7 @@ function requestOf(json: Json, file: string): AdapterRequest {
     layers: folder.knowsLayers ? layersOf(json.layers_to_transform) : undefined,
     save: savedNames(reader),
     tied: json.ensure_weight_tying === true,
+    tokenRows: readTokenRows(json.trainable_token_indices, config, file),
   };
 }
 
@@ -335,6 +338,7 @@ function adapterConfig(spec: AdapterSpec, origin: AdapterOrigin, task: AdapterTa
     ...(folder.dropoutKey === undefined ? {} : { [folder.dropoutKey]: spec.dropout }),
     ...(folder.knowsLayers ? { layers_pattern: null, layers_to_transform: layers ?? null } : {}),
     ...(spec.tie === 'kept' ? { ensure_weight_tying: true } : {}),
+    ...(spec.tokenRows === undefined ? {} : { trainable_token_indices: writeTokenRows(spec, spec.tokenRows) }),
     ...folder.write(spec.settings, new Map(adapted), targets),
   };
   return Object.fromEntries(Object.entries(entries).sort(([a], [b]) => (a < b ? -1 : 1)));

@@ -31,6 +31,14 @@ export interface ModelSource {
   readonly text: TextFiles | undefined;
   /** Files that hold the weights. */
   readonly weightFiles: readonly string[];
+  /** Tokens that its files don't have: see {@link withAddedTokens}. */
+  readonly added?: AddedTokens;
+}
+
+/** New tokens, whose ids follow one another. */
+export interface AddedTokens {
+  readonly first: number;
+  readonly texts: readonly string[];
 }
 
 /** How transformers' classes for sequence classification end. */

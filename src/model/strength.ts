@@ -22,7 +22,9 @@ export function withStrength(adapter: PeftAdapter, strength: number | undefined,
         ? 'has a head that classifies, which was trained with the whole adapter.'
         : spec.saved.length > 0
           ? `holds ${spec.saved[0]}, which was trained in full.`
-          : undefined;
+          : spec.tokenRows !== undefined
+            ? 'holds rows of tokens, which were trained in full.'
+            : undefined;
   if (fault !== undefined || settings.kind !== 'lora') {
     throw new TunesmithError('ADAPTER_STRENGTH', { file: folder, message: fault ?? '', fix: 'leave --strength out' });
   }

@@ -10,6 +10,7 @@ import { methodOf, type Settings } from '../model/adapters/index.ts';
 import { linearModules } from '../model/architectures.ts';
 import type { ModelConfig } from '../model/config.ts';
 import type { PeftAdapter } from '../model/peft.ts';
+import type { AddedTokens, ModelSource } from '../model/source.ts';
 import type { RunConfig, Weights } from './config.ts';
 
 type AdapterWeights = Exclude<Weights, { readonly kind: 'full' }>;
@@ -24,11 +25,12 @@ type Pattern = string | Readonly<Record<string, number>> | undefined;
 export function adapterSpec(
   { weights, train }: Pick<RunConfig, 'weights' | 'train'>,
   peft: PeftAdapter | undefined,
-  model: ModelConfig,
+  { config: model, added }: Pick<ModelSource, 'config' | 'added'>,
 ): AdapterSpec | undefined {
   if (weights.kind === 'full') return undefined;
   if (peft !== undefined) return { ...peft.spec, dropout: 'dropout' in weights ? weights.dropout : 0 };
-  const spec = resolveAdapter(model, requestOf(weights, model, train.seed));
+  const tokenRows = added?.texts.map((_, i) => added.first + i);
+  const spec = resolveAdapter(model, { ...requestOf(weights, model, train.seed), tokenRows });
   requireMatching(spec);
   if ('start' in spec.settings) requireRanks(model, spec);
   return spec;
@@ -125,19 +127,23 @@ export function requireSameKind(
 }
 
 /** What config.json says of the adapter: what it is, not what the defaults would have made. */
-export function weightsOf({ settings, dropout, targets, layers, saved }: AdapterSpec): Weights {
+export function weightsOf(
+  { settings, dropout, targets, layers, saved }: AdapterSpec,
+  added: AddedTokens | undefined,
+): Weights {
   const where = {
     targets: typeof targets === 'string' ? targets : [...targets],
     modulesToSave: saved.map((name) => name.replace(/\.weight$/, '')),
     ...(layers === undefined ? {} : { layers: layers.join(',') }),
   };
+  const tokens = added === undefined ? {} : { addTokens: [...added.texts] };
   switch (settings.kind) {
     case 'lora': {
       const { start = 'default', ...own } = settings;
-      return { ...patterned(own), init: start, dropout, ...where };
+      return { ...patterned(own), init: start, dropout, ...where, ...tokens };
     }
     case 'dora':
-      return { ...patterned(settings), dropout, ...where };
+      return { ...patterned(settings), dropout, ...where, ...tokens };
     case 'vera':
       return { kind: 'vera', rank: settings.rank, dInitial: settings.dInitial, dropout, ...where };
     case 'ia3': {

@@ -36,6 +36,12 @@ const lowRank = {
   rankPattern: Pattern.optional().describe('ranks of single modules, such as down_proj=32'),
   alphaPattern: Pattern.optional().describe('alphas of single modules, such as down_proj=64'),
   dropout,
+  addTokens: z
+    .union([z.string().min(1), z.array(z.string()).min(1)])
+    .optional()
+    .describe(
+      'new tokens: a list such as <order>,<ticket>, or a file with one on each line; of the embedding only their rows train',
+    ),
 };
 
 /** LoRA (Hu et al. 2021, arXiv:2106.09685): W x + alpha / rank * B A x. */

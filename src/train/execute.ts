@@ -17,6 +17,7 @@ import {
   writeFolderAtomic,
 } from '../io/index.ts';
 import { HEAD_TENSOR } from '../model/adapter.ts';
+import { writeAddedTokens } from '../model/added-tokens.ts';
 import { writeModelFolder } from '../model/folder.ts';
 import { writePeft } from '../model/peft.ts';
 import { expectedTensors } from '../model/weights.ts';
@@ -338,6 +339,7 @@ function writeTuned(run: RunContext, folder: string, tensors: readonly TensorToW
   else {
     const { spec, constants } = adapter;
     writePeft(folder, spec, tensors, { baseModel: hubId, baseHash: sha256 }, { task, constants });
+    writeAddedTokens(folder, run.source);
   }
   // Only the best checkpoint is calibrated, once the run is over.
   if (classifier !== undefined) writeClassifier(folder, { ...classifier, calibration: null });

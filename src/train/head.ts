@@ -9,6 +9,8 @@ export interface HeadShape {
   readonly tokens: number;
   readonly config: ModelConfig;
   readonly chunk: number;
+  /** Rows of the head that train by themselves; 0 if not given. */
+  readonly rows?: number | undefined;
 }
 
 /** What a head program computes: the logits alone, the loss alone, or gradients with it. */
@@ -19,7 +21,8 @@ export type HeadMode = 'logits' | 'loss' | 'gradient' | 'gradient-and-norm' | 'g
  *
  * Inputs: `x` [N, D], those of the final norm, `head` [V, D], `position` and `target` [C] i32, `weight` [C, 1] (0 for padding).
  * Output `nll` [C, 1]: -log p(target), not weighted; with `logits` only `logits` [C, V]. With `gradient` also `dx` [N, D], to which the chunk's part is added (input `dx.in`);
- * with `gradient-and-norm` also the norm's gradients (`d.norm` [D]), with `gradient-and-weights` those and `d.head` [V, D].
+ * with `gradient-and-norm` also the norm's gradients (`d.norm` [D]), with `gradient-and-weights` those and `d.head` [V, D]. Of R rows that train by themselves (input
+ * `head.rows` [R, D], and `target.at` [C], the place of each target among them, R for none) every gradient brings `d.head.rows`.
  *
  * The gradient of the logits, softmax - one-hot, is never formed: with e = exp(logits - max) and s = sum(e),
  * it gives dh = (e W) / s - W[target].
@@ -53,7 +56,34 @@ export function headGraph(shape: HeadShape, mode: HeadMode): Graph {
   if (mode === 'gradient-and-weights') {
     outputs['d.head'] = headGradient(g, { e_CV, h_CD, scale_C1, weight_C1, head_VD, target_C });
   }
-  return finishGraph(g, outputs);
+  return finishGraph(g, { ...outputs, ...hardRows(g, shape, { h_CD, max_C1, scale_C1, weight_C1 }) });
+}
+
+function hardRows(
+  g: Builder,
+  shape: HeadShape,
+  v: Record<'h_CD' | 'max_C1' | 'scale_C1' | 'weight_C1', Value>,
+): Record<string, Value> {
+  if (shape.rows === undefined) return {};
+  const at_I = g.input('target.at', [shape.chunk], 'i32');
+  return rowGradients(g, shape, { ...v, at_I, own_ID: g.neg(g.mul(v.h_CD, v.weight_C1)) });
+}
+
+/**
+ * The gradient of R rows of the head that train by themselves: (softmax)^T h as for all rows, and what targets add to those that they are.
+ *
+ * @param v `scale_C1` what exp(logit - max) is multiplied by; `at_I` the place of each target among the rows, R for none; `own_ID` what it adds
+ */
+export function rowGradients(
+  g: Builder,
+  { rows = 0, config: { hiddenSize: width } }: HeadShape,
+  v: Record<'h_CD' | 'max_C1' | 'scale_C1' | 'at_I' | 'own_ID', Value>,
+): Record<string, Value> {
+  const rows_RD = g.input('head.rows', [rows, width]);
+  const e_CR = g.exp(g.sub(g.matMul(v.h_CD, rows_RD, { transB: true }), v.max_C1));
+  const soft_RD = g.matMul(e_CR, g.mul(v.h_CD, v.scale_C1), { transA: true });
+  const sum = g.scatterAdd(g.concat([soft_RD, g.fill(0, [1, width])], 0), v.at_I, v.own_ID);
+  return { 'd.head.rows': g.slice(sum, { axis: 0, start: 0, end: rows }) };
 }
 
 /** `dx` and, but for `gradient`, those of the norm, from the gradient of what the norm gives; added to `dx.in`. */
@@ -152,9 +182,14 @@ export function headEndGraph(shape: HeadShape, mode: Exclude<SliceMode, 'logits'
   const nll = g.sub(g.add(g.log(sum_C1), max_C1), targetLogit_C1);
   if (mode === 'loss') return finishGraph(g, { nll });
   const weight_C1 = g.input('weight', [chunk, 1]);
-  const soft_CD = g.mul(g.input('acc', [chunk, width]), g.div(weight_C1, sum_C1));
+  const scale_C1 = g.div(weight_C1, sum_C1);
+  const soft_CD = g.mul(g.input('acc', [chunk, width]), scale_C1);
   const dh_CD = g.sub(soft_CD, g.mul(targetRow_CD, weight_C1));
-  return finishGraph(g, { nll, ...inputGradients(g, shape, mode, { picked_CD, h_CD, dh_CD, position_C }) });
+  return finishGraph(g, {
+    nll,
+    ...inputGradients(g, shape, mode, { picked_CD, h_CD, dh_CD, position_C }),
+    ...hardRows(g, shape, { h_CD, max_C1, scale_C1, weight_C1 }),
+  });
 }
 
 /** Bytes of logits that one chunk may have: below the 32 MiB up to which the engine's process keeps freed blocks. */

@@ -18,6 +18,7 @@ import { baseBytes } from '../model/base-weights.ts';
 import { headSlices } from '../model/head-slices.ts';
 import { baseLinear } from '../model/linear.ts';
 import type { ModelSource } from '../model/source.ts';
+import { tokenTensors } from '../model/token-rows.ts';
 import { parameterCount } from '../model/weights.ts';
 import { sizeOf } from '../tensor/tensor.ts';
 import type { RunConfig } from './config.ts';
@@ -100,7 +101,11 @@ function stateBytes(trainee: Trainee): number {
   const { baseWeights } = config.compute;
   const resting = baseWeights === 'auto' || baseWeights === 'f32' ? undefined : baseBytes(source, baseWeights);
   const base = resting ?? 4 * (parameterCount(source.config) - (spec === undefined ? trained : 0));
-  return base + 4 * trained * (1 + 2 + 1) + state;
+  // Of a matrix whose rows train one by one there is a second one, with them in it.
+  const second = spec === undefined ? [] : tokenTensors(source.config, spec);
+  return (
+    base + 4 * trained * (1 + 2 + 1) + state + 4 * second.length * source.config.vocabSize * source.config.hiddenSize
+  );
 }
 
 /** Of a base at rest, what is widened at once: the largest layer, or beside it the buffer of a slice of the vocabulary. */

@@ -1,29 +1,21 @@
 import type { MicroBatch } from '../data/index.ts';
 import type { Engine, Handle, Program } from '../engine/index.ts';
-import {
-  createBuilder,
-  finishGraph,
-  forwardProgram,
-  type Keep,
-  type Segment,
-  segmentPrograms,
-} from '../graph/index.ts';
-import { fillUniform } from '../math/random.ts';
-import type { AdapterHandles } from '../model/adapter-handles.ts';
+import { forwardProgram, type Keep, type Segment, segmentPrograms } from '../graph/index.ts';
+import { type AdapterHandles, placeTokenRows } from '../model/adapter-handles.ts';
 import { type AdaptedModules, adaptedKey, adaptedLinear, derivedGraph } from '../model/adapters/index.ts';
-import { decoderLayer, embedded, layerSignature, linearModules } from '../model/architectures.ts';
+import { decoderLayer, layerSignature, linearModules } from '../model/architectures.ts';
 import type { Layout } from '../model/attention.ts';
 import type { BaseHandles } from '../model/base.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { baseLinear } from '../model/linear.ts';
-import { rotationTables } from '../model/rope.ts';
-import { f32, i32, sizeOf } from '../tensor/tensor.ts';
 import { type Classifier, classifierHead, SCORE } from './classify/head.ts';
 import type { HeadMode } from './head.ts';
+import { disturbed, dropoutMasks, embed, sharedInputs } from './network-inputs.ts';
 import { outerGradients } from './outer-gradients.ts';
 import { cached } from './programs.ts';
 import { softHead } from './retain/soft-head.ts';
 import { ROUTER_LOAD, routerInputs, routerLossOf, routerSlope } from './router-loss.ts';
+import { type TokenRows, tokenRowsOf } from './token-rows.ts';
 import { firstTrained, gradientMode, nothingTrained, type Trained, trainedByAdapter, withScore } from './trained.ts';
 import { type HeadResult, vocabularyHead } from './vocabulary-head.ts';
 
@@ -46,6 +38,8 @@ export interface Network {
   readonly trained: Trained;
   /** Whether head and embedding are one tensor. */
   readonly isTied: boolean;
+  /** Tokens whose rows train by themselves (`embed.rows`, `head.rows` of `outer`), by their place among them. */
+  readonly tokenRows: TokenRows | undefined;
   readonly keep: Keep;
   readonly dropout: DropoutPlan | undefined;
   readonly neftune: NeftunePlan | undefined;
@@ -101,6 +95,7 @@ export function createNetwork({
 }: NetworkOptions): Network {
   const isTied = base.config.tiedEmbeddings && adapter?.spec.tie !== 'cut';
   const outer: Handles = { ...base.outer, ...adapter?.outer };
+  if (isTied) tie(outer);
   return {
     engine,
     config: base.config,
@@ -108,7 +103,6 @@ export function createNetwork({
     layers: base.layers.map((layer, i) => ({ ...layer, ...adapter?.layers[i] })),
     outer: {
       ...outer,
-      ...(isTied ? { head: outer.embed! } : {}),
       ...(classifier === undefined ? {} : { [SCORE]: classifier.score }),
     },
     classifier,
@@ -116,6 +110,7 @@ export function createNetwork({
     adapted: adapter?.spec.modules ?? base.layers.map(() => new Map()),
     trained: classifier === undefined ? trained : withScore(trained),
     isTied,
+    tokenRows: tokenRowsOf(adapter?.spec.tokenRows),
     keep,
     dropout,
     neftune,
@@ -126,10 +121,17 @@ export function createNetwork({
   };
 }
 
+/** What is one tensor with the embedding, or with rows of it. */
+function tie(outer: Handles): void {
+  outer.head = outer.embed!;
+  if (outer['embed.rows'] !== undefined) outer['head.rows'] = outer['embed.rows'];
+}
+
 /** Brings up to date what follows from trained tensors: after each change of them. */
 export function refreshDerived(net: Network): void {
   const { engine, config, adapted } = net;
-  if (net.isTied) net.outer.head = net.outer.embed!;
+  if (net.isTied) tie(net.outer);
+  if (net.tokenRows !== undefined) placeTokenRows(engine, net.adapter!.spec, net.outer);
   for (const [layer, own] of adapted.entries()) {
     const modules = linearModules(config, layer);
     const graph = derivedGraph(own, modules, (g) => baseLinear(g, modules));
@@ -349,70 +351,6 @@ function layerPrograms(
     forward: cached(net, `forward|${key}`, () => forward),
     backward: cached(net, `backward|${key}`, () => backward),
   };
-}
-
-function sharedInputs(net: Network, batch: MicroBatch): Handles {
-  const { engine, config } = net;
-  const n = batch.ids.length;
-  const inputs: Handles = {};
-  for (const [name, table] of Object.entries(rotationTables(config, batch.positions)))
-    inputs[name] = engine.upload(table);
-  if (batch.dense) return inputs;
-  const cells = batch.rows * batch.length;
-  inputs['grid.index'] = engine.upload(i32(batch.gridIndex, [cells]));
-  inputs['grid.valid'] = engine.upload(f32(batch.gridValid, [cells, 1]));
-  inputs['grid.inverse'] = engine.upload(i32(batch.inverse, [n]));
-  const tokenValid = new Float32Array(n).fill(1, 0, batch.realTokens);
-  inputs['token.valid'] = engine.upload(f32(tokenValid, [n, 1]));
-  return inputs;
-}
-
-function embed(net: Network, batch: MicroBatch): Handle {
-  const { engine, config } = net;
-  const n = batch.ids.length;
-  const program = cached(net, `embed|${n}`, () => {
-    const g = createBuilder();
-    const rows = g.input('rows', [n, config.hiddenSize]);
-    return finishGraph(g, { x: embedded(g, config, rows, () => g.input('at', [n], 'i32')) });
-  });
-  // The engine picks the rows, so that no program ever has the whole table.
-  const rows = engine.upload({ rowsOf: net.outer.embed!, index: batch.ids, shape: [n, config.hiddenSize] });
-  const at = engine.upload(i32(batch.positions, [n]));
-  const { x } = engine.run(program, { ...net.outer, rows, at });
-  engine.release(rows, at);
-  return x!;
-}
-
-/** Adds the noise of NEFTune to embeddings, which are released; each row has a stream of its own. */
-function disturbed(net: Network, { ids, spans }: MicroBatch, x: Handle, step: number): Handle {
-  const { engine, neftune, config } = net;
-  if (neftune === undefined) return x;
-  const shape = [ids.length, config.hiddenSize];
-  const noise = new Float32Array(sizeOf(shape));
-  for (const { row, from, count } of spans) {
-    const part = noise.subarray(from * config.hiddenSize, (from + count) * config.hiddenSize);
-    const most = neftune.alpha / Math.sqrt(part.length);
-    fillUniform(part, -most, most, { seed: neftune.seed, purpose: 'neftune', a: step, b: row });
-  }
-  const program = cached(net, `neftune|${ids.length}`, () => {
-    const g = createBuilder();
-    return finishGraph(g, { y: g.add(g.input('x', shape), g.input('noise', shape)) });
-  });
-  const inputs = { x, noise: engine.upload(f32(noise, shape)) };
-  const { y } = engine.run(program, inputs);
-  engine.release(...Object.values(inputs));
-  return y!;
-}
-
-function dropoutMasks(net: Network, layer: number, { ids, spans }: MicroBatch, step: number): Handles {
-  if (net.dropout === undefined) return {};
-  const masks: Handles = {};
-  for (const { module, in: width } of linearModules(net.config, layer)) {
-    if (!net.adapted[layer]!.has(module)) continue;
-    const stream = { ...net.dropout, purpose: `dropout:${layer}:${module}`, a: step };
-    masks[`${module}.dropout`] = net.engine.upload({ dropout: stream, spans, shape: [ids.length, width] });
-  }
-  return masks;
 }
 
 function lossHead(net: Network, batch: MicroBatch, x: Handle, mode: HeadMode): HeadResult {

@@ -27,6 +27,7 @@ import { type Lent, lend } from './lend.ts';
 import { budgetOf, chooseMemory, longestTrainable } from './memory.ts';
 import { absolutePaths } from './methods.ts';
 import { createNetwork } from './network.ts';
+import { withNewTokens } from './new-tokens.ts';
 import { isOnline, type Objectives, requireAlignedOptions } from './objective.ts';
 import { makePlan, requireDisk, type TrainPlan } from './plan.ts';
 import { openPretraining } from './pretrain/blocks.ts';
@@ -215,7 +216,8 @@ async function openInputs(
   const { seed } = given.train;
   const documents = given.method.kind === 'pretrain' ? await openDocuments(normalisedData(given), seed) : undefined;
   const made = request.kind === 'start' ? makeModel(given, documents, join(path, START)) : undefined;
-  const opened = made?.source ?? openModelSource(request.base.path);
+  const opened =
+    made?.source ?? withNewTokens(openModelSource(request.base.path), given, adapterFolder(request, given));
   const chosen =
     old === undefined
       ? chooseBaseWeights(given, opened, budgetOf(given, around.memoryBytes))
@@ -238,7 +240,7 @@ async function openInputs(
   const length = old === undefined ? {} : { maxLength: old.facts.maxLength };
   const pinned = { ...data, ...length, ...(system === undefined ? {} : { system }) };
   const peft = startAdapter(request, config, source);
-  const spec = adapterSpec(config, peft, source.config);
+  const spec = adapterSpec(config, peft, source);
   const trainee = { config, source, spec };
   // A length that is set is held against the rows, which may all be shorter.
   const longest = pinned.maxLength ?? longestTrainable(trainee, around.memoryBytes);
@@ -259,7 +261,7 @@ async function openInputs(
     requireChoice(config, dataset.select.length > 0);
   }
   const memory = old?.facts.memory ?? chooseMemory(trainee, dataset, around.memoryBytes);
-  const weights = spec === undefined ? config.weights : weightsOf(spec);
+  const weights = spec === undefined ? config.weights : weightsOf(spec, source.added);
   const stored = withAbsolutePaths({ ...config, weights }, pinned, request.base);
   const frozen = withChoice(freeze(stored, source.config, batchRows(dataset), memory.targetTokens), chosen);
   const sha256 = made?.sha256 ?? (await baseHash(source));
@@ -321,7 +323,7 @@ function startAdapter(request: RunRequest, config: RunConfig, source: ModelSourc
   if (config.weights.kind === 'full' || folder === undefined) return undefined;
   // Folders do not say that the second half of each factor does not train.
   const isJoined = request.kind === 'resume' && 'init' in config.weights && config.weights.init !== 'default';
-  const own = isJoined ? adapterSpec(config, undefined, source.config) : undefined;
+  const own = isJoined ? adapterSpec(config, undefined, source) : undefined;
   const peft = openPeft(folder, source.config, taskOf(config), own);
   if (request.kind === 'start') requireSameKind(peft, request, folder);
   return peft;

@@ -6,6 +6,7 @@ import { layerWeightNames } from '../model/base.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { layerTensor } from '../model/names.ts';
 import { adapterTensors, PEFT_PREFIX } from '../model/peft.ts';
+import { tokenTensors } from '../model/token-rows.ts';
 import { expectedTensors } from '../model/weights.ts';
 import type { Shape } from '../tensor/tensor.ts';
 import { SCORE, SCORE_TENSOR } from './classify/head.ts';
@@ -21,7 +22,8 @@ export interface Trained {
 }
 
 /** What trains with an adapter: its own tensors, and what trains in full beside them. */
-export function trainedByAdapter(config: ModelConfig, { modules, saved }: AdapterSpec): Trained {
+export function trainedByAdapter(config: ModelConfig, spec: AdapterSpec): Trained {
+  const { modules, saved } = spec;
   const names = new Set(saved);
   const outer = outerTensors(config).filter(({ hf }) => names.has(hf));
   return {
@@ -29,7 +31,11 @@ export function trainedByAdapter(config: ModelConfig, { modules, saved }: Adapte
       ...trainedInputs(adapted, linearModules(config, layer)),
       ...layerWeightNames(config, layer).filter((name) => names.has(layerTensor(config, layer, name))),
     ]),
-    outer: [...outer.map(({ name }) => name), ...(config.tiedEmbeddings && names.has(HEAD_TENSOR) ? ['head'] : [])],
+    outer: [
+      ...outer.map(({ name }) => name),
+      ...(config.tiedEmbeddings && names.has(HEAD_TENSOR) ? ['head'] : []),
+      ...tokenTensors(config, spec).map(({ rows }) => rows),
+    ],
     prefix: PEFT_PREFIX,
   };
 }
@@ -78,7 +84,7 @@ export function trainedBy(config: ModelConfig, spec: AdapterSpec | undefined, we
 
 /** The first layer that the gradient has to reach; the number of layers where it reaches none. */
 export function firstTrained({ layers, outer }: Trained): number {
-  if (outer.includes('embed') || outer.includes('positionTable')) return 0;
+  if (['embed', 'embed.rows', 'positionTable'].some((name) => outer.includes(name))) return 0;
   const first = layers.findIndex((names) => names.length > 0);
   return first < 0 ? layers.length : first;
 }
@@ -103,5 +109,10 @@ export function trainedShapes(config: ModelConfig, trained: Trained, spec: Adapt
 export function fileName(config: ModelConfig, { prefix }: Trained, place: number | 'outer', name: string): string {
   if (place !== 'outer') return `${prefix}${layerTensor(config, place, name)}`;
   if (name === SCORE) return `${prefix}${SCORE_TENSOR}`;
+  if (name.endsWith('.rows')) {
+    // Any token will do: names don't depend on which rows train.
+    const tensor = tokenTensors(config, { tokenRows: [0] }).find(({ rows }) => rows === name);
+    return `${prefix}${tensor!.name}`;
+  }
   return `${prefix}${outerTensors(config).find((tensor) => tensor.name === name)?.hf ?? HEAD_TENSOR}`;
 }

@@ -4,8 +4,10 @@ import { describe, expect, it } from 'vitest';
 import { buildMicroBatch, planMicroBatches } from '../data/index.ts';
 import { openReference } from '../engine/index.ts';
 import { fillNormal } from '../math/random.ts';
+import { uploadAdapter } from '../model/adapter-handles.ts';
 import { uploadBase } from '../model/base.ts';
 import { headSlices, STRIP } from '../model/head-slices.ts';
+import { openPeft } from '../model/peft.ts';
 import { openModelSource } from '../model/source.ts';
 import { f32, sizeOf } from '../tensor/tensor.ts';
 import type { HeadMode } from './head.ts';
@@ -18,14 +20,29 @@ const [plan] = planMicroBatches([40], { pack: true, microBatch: 1 });
 const batch = buildMicroBatch([{ ids, labels: ids }], plan!);
 
 describe('the head in slices of the vocabulary', () => {
-  it.each(['llama', 'gpt2', 'gemma3'])('is the whole head: %s', async (name) => {
-    const source = openModelSource(join(import.meta.dirname, '../../test/golden', name, 'model'));
+  it.each([
+    ['llama', undefined],
+    ['gpt2', undefined],
+    ['gemma3', undefined],
+    ['llama', 'rows'],
+    ['llama-tied-rope3', 'rows-tied'],
+  ])('is the whole head: %s %s', async (name, own) => {
+    const goldens = join(import.meta.dirname, '../../test/golden');
+    const source = openModelSource(join(goldens, name, 'model'));
+    const peft = own && openPeft(join(goldens, 'adapters', own, 'adapter'), source.config);
+    const adapter = peft ? uploadAdapter(engine, source, peft) : undefined;
     const { hiddenSize, vocabSize } = source.config;
     const base = uploadBase(engine, source.config, source.tensors);
     const shape = [batch.ids.length, hiddenSize];
     const x = engine.upload(f32(fillNormal(new Float32Array(sizeOf(shape)), 0, 3, { seed: 1, purpose: 'x' }), shape));
     const results = async (mode: HeadMode, slices: readonly number[]) => {
-      const { nll, logits, dx, weights } = vocabularyHead(createNetwork({ engine, base }), batch, x, mode, slices);
+      const { nll, logits, dx, weights } = vocabularyHead(
+        createNetwork({ engine, base, adapter }),
+        batch,
+        x,
+        mode,
+        slices,
+      );
       const handles = [...nll, ...logits, ...(dx === undefined ? [] : [dx]), ...Object.values(weights)];
       return Promise.all(handles.map(async (handle) => [...(await engine.read(handle)).data].map(Number)));
     };
@@ -33,6 +50,7 @@ describe('the head in slices of the vocabulary', () => {
       const whole = await results(mode, [vocabSize]);
       const sliced = await results(mode, [37, vocabSize - 50, 13]);
       expect(sliced.length, mode).toBe(whole.length);
+      if (own !== undefined && mode.startsWith('gradient')) expect(whole.at(-1)).toHaveLength(5 * hiddenSize);
       for (const [i, values] of whole.entries()) {
         const most = values.reduce((m, v) => Math.max(m, Math.abs(v)), 0);
         for (const [j, value] of values.entries()) expect(Math.abs(sliced[i]![j]! - value)).toBeLessThan(1e-6 * most);

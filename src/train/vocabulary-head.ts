@@ -1,6 +1,6 @@
 // Shape legend: N tokens, D model width, V vocabulary, S rows of a slice of it, C positions of one chunk
 import type { MicroBatch } from '../data/index.ts';
-import type { Engine, Handle } from '../engine/index.ts';
+import type { Handle } from '../engine/index.ts';
 import { createBuilder, finishGraph } from '../graph/index.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { headSlices } from '../model/head-slices.ts';
@@ -15,6 +15,7 @@ import {
   type SliceMode,
 } from './head.ts';
 import { cached, type ProgramCache, sumInto } from './programs.ts';
+import { placesOf, type TokenRows } from './token-rows.ts';
 import { gradientMode, type Trained } from './trained.ts';
 
 type Handles = Record<string, Handle>;
@@ -35,6 +36,7 @@ export interface HeadPlace extends ProgramCache {
   readonly slices: Map<Handle, readonly Handle[]>;
   readonly trained: Pick<Trained, 'outer'>;
   readonly isTied: boolean;
+  readonly tokenRows: TokenRows | undefined;
 }
 
 /** Runs the head over the positions with loss: slice by slice of the vocabulary, unless it is small or trains. */
@@ -57,15 +59,16 @@ export function isSliced(place: HeadPlace, mode: HeadMode, slices: readonly numb
 function wholeHead(place: HeadPlace, batch: MicroBatch, x: Handle, mode: HeadMode): HeadResult {
   const { engine, config, outer } = place;
   const tokens = batch.ids.length;
+  const rows = place.tokenRows?.size;
   const nll: Handle[] = [];
   const logits: Handle[] = [];
   let dx = mode === 'loss' || mode === 'logits' ? undefined : zeroGradient(place, tokens);
   let weights: Handles = {};
   let from = 0;
   for (const chunk of headChunks(batch.lossTokens, config.vocabSize)) {
-    const shape = { tokens, config, chunk };
+    const shape = { tokens, config, chunk, rows };
     const program = cached(place, `head|${mode}|${tokens}|${chunk}`, () => headGraph(shape, mode));
-    const inputs = chunkInputs(engine, batch, from, chunk);
+    const inputs = chunkInputs(place, batch, from, chunk);
     const out = engine.run(program, { ...outer, ...inputs, x, ...(dx === undefined ? {} : { 'dx.in': dx }) });
     engine.release(...Object.values(inputs));
     if (mode === 'logits') logits.push(out.logits!);
@@ -85,15 +88,17 @@ export function zeroGradient({ engine, config }: HeadPlace, tokens: number): Han
   return engine.allocate([tokens, config.hiddenSize]);
 }
 
-function chunkInputs(engine: Engine, batch: MicroBatch, from: number, chunk: number): Handles {
+function chunkInputs({ engine, tokenRows }: HeadPlace, batch: MicroBatch, from: number, chunk: number): Handles {
   const weight = new Float32Array(chunk);
   const count = Math.min(chunk, batch.lossTokens - from);
   if (batch.lossWeights === undefined) weight.fill(1, 0, count);
   else weight.set(batch.lossWeights.subarray(from, from + count));
+  const target = padded(batch.lossTargets, from, chunk);
   return {
     position: engine.upload(i32(padded(batch.lossPositions, from, chunk), [chunk])),
-    target: engine.upload(i32(padded(batch.lossTargets, from, chunk), [chunk])),
+    target: engine.upload(i32(target, [chunk])),
     weight: engine.upload(f32(weight, [chunk, 1])),
+    ...(tokenRows === undefined ? {} : { 'target.at': engine.upload(i32(placesOf(tokenRows, target), [chunk])) }),
   };
 }
 
@@ -122,9 +127,9 @@ function slicedHead(
   mode: SliceMode,
   slices: readonly number[],
 ): HeadResult {
-  const { engine, config } = place;
+  const { config } = place;
   const width = mode === 'logits' ? config.vocabSize : Math.max(...slices);
-  const inputsOf = (from: number, size: number) => chunkInputs(engine, batch, from, size);
+  const inputsOf = (from: number, size: number) => chunkInputs(place, batch, from, size);
   const sizes = headChunks(batch.lossTokens, width);
   const chunks = startChunks(place, { tokens: batch.ids.length, x, mode, sizes, inputsOf });
   throughSlices(place, chunks, mode, slices);
@@ -223,7 +228,7 @@ function endChunks(
   for (const { from, size, inputs, known } of chunks) {
     const index = padded(batch.lossTargets, from, size);
     const rows = engine.upload({ rowsOf: outer.head!, index, shape: [size, config.hiddenSize] });
-    const shape = { tokens, config, chunk: size };
+    const shape = { tokens, config, chunk: size, rows: place.tokenRows?.size };
     const program = cached(place, `head-end|${mode}|${tokens}|${size}`, () => headEndGraph(shape, mode));
     const before: Handles = dx === undefined ? {} : { 'dx.in': dx };
     const out = engine.run(program, { ...outer, ...inputs, ...known, ...before, x, 'target.rows': rows });

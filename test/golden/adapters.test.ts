@@ -83,7 +83,7 @@ function relativeDistance(actual: Float32Array, expected: Float32Array): number 
   return expected.reduce((m, x, i) => Math.max(m, Math.abs(x - actual[i]!)), 0) / largest;
 }
 
-describe.each(['rslora', 'patterns', 'dora', 'saved', 'saved-tied', 'saved-untied', 'vera', 'ia3'])('adapter %s', (name) => {
+describe.each(['rslora', 'patterns', 'dora', 'saved', 'saved-tied', 'saved-untied', 'rows', 'rows-tied', 'vera', 'ia3'])('adapter %s', (name) => {
   const golden = goldenOf(name);
   const source = baseOf(golden);
   const open = () => {

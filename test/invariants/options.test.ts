@@ -200,6 +200,8 @@ describe('each option changes something', () => {
     'map',
     'shape',
     'reward-head',
+    // test/e2e/add-tokens.test.ts
+    'add-tokens',
     // What grpo and rloo take: test/e2e/online.test.ts.
     ...['reward', 'group', 'max-tokens', 'temperature', 'epsilon', 'epsilon-high', 'iterations'],
     ...['scale-rewards', 'importance', 'mask-truncated', 'rollout-precision'],

@@ -5,7 +5,6 @@ import { patternValue } from './targets.ts';
 /** Keys of a LoRA config that change the result and are not computed. */
 export const LORA_REFUSED = [
   'target_parameters',
-  'trainable_token_indices',
   'layer_replication',
   'alora_invocation_tokens',
   'use_qalora',

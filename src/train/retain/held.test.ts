@@ -163,6 +163,35 @@ describe('the head of distributions in slices of the vocabulary', () => {
   });
 });
 
+describe('rows of the head that train by themselves', () => {
+  test('have the gradient that they have among all', async () => {
+    const peft = openPeft(path.join(golden, '../adapters/rows/adapter'), source.config);
+    const { tokenRows = [] } = peft.spec;
+    const net = createNetwork({ engine, base, adapter: uploadAdapter(engine, source, peft) });
+    const { hiddenSize } = source.config;
+    const shape = [batch.ids.length, hiddenSize];
+    const x = engine.upload(f32(fillNormal(new Float32Array(sizeOf(shape)), 0, 3, { seed: 1, purpose: 'x' }), shape));
+    const targets = await rowTargets(tuned, example, positions);
+    // One of the rows is among the targets.
+    targets.ids[1] = tokenRows[2]!;
+    const none = { nll: [], logits: [], dx: undefined, weights: {} };
+    const gradient = async (slices: readonly number[]) => {
+      const { weights } = softHead(net, { ...batch, soft: soft(targets) }, x, 'gradient', none, slices);
+      return (await engine.read(weights['head.rows']!)).data as Float32Array;
+    };
+    const whole = { ...net, tokenRows: undefined };
+    const { weights } = softHead(whole, { ...batch, soft: soft(targets) }, x, 'gradient-and-weights', none);
+    const all = (await engine.read(weights.head!)).data as Float32Array;
+    const expected = tokenRows.flatMap((id) => [...all.subarray(id * hiddenSize, (id + 1) * hiddenSize)]);
+    const most = Math.max(...expected.map(Math.abs));
+    for (const slices of [[source.config.vocabSize], [37, source.config.vocabSize - 50, 13]]) {
+      const found = await gradient(slices);
+      expect(found).toHaveLength(expected.length);
+      for (const [i, value] of expected.entries()) expect(Math.abs(found[i]! - value)).toBeLessThan(1e-5 * most);
+    }
+  });
+});
+
 describe('what is kept of a distribution', () => {
   test('are its likeliest tokens in their order, and the share of all others', () => {
     const logits = Float32Array.from([0.5, 0.1, 0.15, 0.25].map(Math.log));

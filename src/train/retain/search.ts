@@ -81,7 +81,12 @@ export function choose(points: readonly CurvePoint[]): CurvePoint | undefined {
 /** Whether what was trained is a difference that one number scales: plain LoRA, or the weights themselves. */
 function isScalable({ net, spec }: Pick<RunContext, 'net' | 'spec'>): boolean {
   if (net.adapter === undefined || spec === undefined) return true;
-  return spec.settings.kind === 'lora' && !('start' in spec.settings) && spec.saved.length === 0;
+  return (
+    spec.settings.kind === 'lora' &&
+    !('start' in spec.settings) &&
+    spec.saved.length === 0 &&
+    spec.tokenRows === undefined
+  );
 }
 
 /** Puts a checkpoint at a strength in the place of what a network trains: B of LoRA is scaled, weights lie between those of the start and their own. */

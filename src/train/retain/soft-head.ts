@@ -5,8 +5,9 @@ import { type Builder, createBuilder, finishGraph, type Graph, type Value } from
 import { finalNorm } from '../../model/architectures.ts';
 import { headSlices } from '../../model/head-slices.ts';
 import { f32, i32 } from '../../tensor/tensor.ts';
-import { type HeadMode, type HeadShape, headChunks, inputGradients, sumOfMany } from '../head.ts';
+import { type HeadMode, type HeadShape, headChunks, inputGradients, rowGradients, sumOfMany } from '../head.ts';
 import { cached } from '../programs.ts';
+import { placesOf } from '../token-rows.ts';
 import {
   type HeadPlace,
   type HeadResult,
@@ -89,7 +90,22 @@ function wholeGraph(shape: HeadShape, kept: number, mode: HeadMode): Graph {
     const rows_ID = g.reshape(g.mul(slope_CK1, h_C1D), [chunk * kept, width]);
     outputs['d.head'] = g.scatterAdd(soft_VD, kept_I, rows_ID);
   }
-  return finishGraph(g, outputs);
+  return finishGraph(g, {
+    ...outputs,
+    ...softRows(g, shape, kept, { h_CD, max_C1: softmax.max_C1, scale_C1, slope_CK1, h_C1D }),
+  });
+}
+
+function softRows(
+  g: Builder,
+  shape: HeadShape,
+  kept: number,
+  v: Record<'h_CD' | 'max_C1' | 'scale_C1' | 'slope_CK1' | 'h_C1D', Value>,
+): Record<string, Value> {
+  if (shape.rows === undefined) return {};
+  const count = shape.chunk * kept;
+  const own_ID = g.reshape(g.mul(v.slope_CK1, v.h_C1D), [count, shape.config.hiddenSize]);
+  return rowGradients(g, shape, { ...v, at_I: g.input('kept.at', [count], 'i32'), own_ID });
 }
 
 /** The end once all slices are done. Inputs as those of `headEndGraph`, but for `kept.rows` [C*K, D], `share` [C, K] and `rest` [C, 1]. */
@@ -106,8 +122,12 @@ function endGraph(shape: HeadShape, kept: number, mode: HeadMode): Graph {
     sum_C1: g.input('sum', [chunk, 1]),
     acc_CD: g.input('acc', [chunk, width]),
   };
-  const { nll, dh_CD } = softLoss(g, shape, kept, { ...known, h_CD, rows_CKD });
-  return finishGraph(g, { nll, ...inputGradients(g, shape, mode, { picked_CD, h_CD, dh_CD, position_C }) });
+  const { nll, dh_CD, ...rest } = softLoss(g, shape, kept, { ...known, h_CD, rows_CKD });
+  return finishGraph(g, {
+    nll,
+    ...inputGradients(g, shape, mode, { picked_CD, h_CD, dh_CD, position_C }),
+    ...softRows(g, shape, kept, { ...rest, h_CD, max_C1: known.max_C1 }),
+  });
 }
 
 /**
@@ -138,7 +158,7 @@ export function softHead(
   let { weights } = head;
   let from = 0;
   for (const [i, size] of sizes.entries()) {
-    const shape = { tokens, config, chunk: size };
+    const shape = { tokens, config, chunk: size, rows: place.tokenRows?.size };
     const key = `soft-head|${sliced}|${mode}|${tokens}|${size}|${soft.kept}`;
     const program = cached(place, key, () => (sliced ? endGraph : wholeGraph)(shape, soft.kept, mode));
     const chunk = chunks[i];
@@ -154,16 +174,18 @@ export function softHead(
   return { nll, logits: [], dx, weights };
 }
 
-function chunkInputs({ engine }: HeadPlace, soft: SoftTargets, from: number, size: number): Handles {
+function chunkInputs({ engine, tokenRows }: HeadPlace, soft: SoftTargets, from: number, size: number): Handles {
   const { kept, positions, ids, shares, rest, weights } = soft;
   const part = (all: Float32Array, each: number) => {
     const values = new Float32Array(size * each);
     values.set(all.subarray(from * each, (from + size) * each));
     return f32(values, [size, each]);
   };
+  const own = padded(ids, from * kept, size * kept);
   return {
     position: engine.upload(i32(padded(positions, from, size), [size])),
-    kept: engine.upload(i32(padded(ids, from * kept, size * kept), [size * kept])),
+    kept: engine.upload(i32(own, [own.length])),
+    ...(tokenRows === undefined ? {} : { 'kept.at': engine.upload(i32(placesOf(tokenRows, own), [own.length])) }),
     share: engine.upload(part(shares, kept)),
     rest: engine.upload(part(rest, 1)),
     weight: engine.upload(part(weights, 1)),

@@ -4,9 +4,11 @@ import {
   type FindingLog,
   mergeGroups,
   type PreparedExample,
+  type Render,
   type Row,
   readPairs,
   splitRows,
+  withoutOldestTurns,
 } from '../data/index.ts';
 import { TunesmithError } from '../errors/index.ts';
 import { specialTexts } from '../text/index.ts';
@@ -191,15 +193,18 @@ function renderer(method: RankedMethod, { data, text }: DatasetOptions, log: Fin
     const margins: number[] = [];
     for (const row of rows) {
       const own = answersOf(row);
-      const drawn = tryRender(() => own.map((part) => answered(render(part)[0]!)), row, log);
-      if (drawn === undefined || isSame(drawn, row, log)) continue;
-      const tokens = Math.max(...drawn.map(({ example }) => example.ids.length));
+      const whole = tryRender(() => own.map((part) => answered(render(part)[0]!)), row, log);
+      if (whole === undefined || isSame(whole, row, log)) continue;
+      const tokens = longestOf(whole);
+      const trim = () => (data.onLong === 'trim-context' ? trimmed(own, render, most) : undefined);
+      const drawn = tokens > most ? tryRender(trim, row, log) : whole;
       if (tokens > most) {
-        const isDropped = data.onLong === 'drop';
-        const message = `has ${tokens} tokens, more than ${most}${isDropped ? ': left out' : ', and no answer is cut'}.`;
-        log.add({ code: isDropped ? 'DATA_ROW_LONG' : 'DATA_TOO_LONG', ...row.source, message, fix });
-        continue;
+        const how = drawn === undefined ? 'left out' : 'shortened by its oldest turns';
+        const isRefused = drawn === undefined && data.onLong !== 'drop';
+        const message = `has ${tokens} tokens, more than ${most}${isRefused ? ', and no answer is cut' : `: ${how}`}.`;
+        log.add({ code: isRefused ? 'DATA_TOO_LONG' : 'DATA_ROW_LONG', ...row.source, message, fix });
       }
+      if (drawn === undefined) continue;
       const learned = asLearned(method, drawn);
       answers.push(...learned);
       examples.push(...learned.map(({ example }, i) => ({ row: own[i]!, example })));
@@ -217,7 +222,25 @@ function asLearned({ kind }: RankedMethod, drawn: readonly Answered[]): readonly
   return kind === 'orpo' ? [withPrompt(drawn[0]!), ...drawn.slice(1)] : drawn;
 }
 
-function tryRender(render: () => Answered[], { source }: PreferenceRow, log: FindingLog): Answered[] | undefined {
+function longestOf(answers: readonly Answered[]): number {
+  return Math.max(...answers.map(({ example }) => example.ids.length));
+}
+
+/** The answers of a row after the longest context with which all of them fit, which is the same for all; undefined where there is none. */
+function trimmed(own: readonly Row[], render: Render, most: number): Answered[] | undefined {
+  const [first, ...others] = own.map((row) => [...withoutOldestTurns(row)]);
+  for (const [i, row] of first!.entries()) {
+    const shorter = [row, ...others.map((rows) => rows[i]!)].map((part) => answered(render(part)[0]!));
+    if (longestOf(shorter) <= most) return shorter;
+  }
+  return undefined;
+}
+
+function tryRender(
+  render: () => Answered[] | undefined,
+  { source }: PreferenceRow,
+  log: FindingLog,
+): Answered[] | undefined {
   try {
     return render();
   } catch (error) {

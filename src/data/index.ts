@@ -42,6 +42,7 @@ export {
   type PreparedExample,
   prepareExamples,
   type Render,
+  withoutOldestTurns,
 } from './length.ts';
 export { type LoadedFile, type LoadedRows, type LoadOptions, loadRows, rowKey } from './load.ts';
 export { type MixPlan, mixCounts, mixOrder, mixTimes } from './mix.ts';

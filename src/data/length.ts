@@ -195,15 +195,20 @@ function shorten(row: Row, examples: readonly Example[], state: FitState): reado
 function trimTurns(row: Row & { kind: 'messages' }, examples: readonly Example[], state: FitState): readonly Example[] {
   const fromEnd: (Example | undefined)[] = [...examples].reverse();
   const fits = (e: Example | undefined): e is Example => e !== undefined && e.ids.length <= state.maxLength;
-  const starts = turnStarts(row);
-  for (const start of starts.slice(1)) {
+  for (const shorter of withoutOldestTurns(row)) {
     if (fromEnd.every(fits)) break;
-    const head = row.messages.slice(0, starts[0]);
-    const shorter = { ...row, messages: [...head, ...row.messages.slice(start)] };
     const rendered = [...(tryRender(shorter, state.render, state.log) ?? [])].reverse();
     for (const [i, example] of rendered.entries()) if (!fits(fromEnd[i])) fromEnd[i] = example;
   }
   return fromEnd.filter(fits).reverse();
+}
+
+/** A conversation with ever fewer of its oldest turns; the system message and the last turn stay. Other rows have no turns. */
+export function* withoutOldestTurns(row: Row): Generator<Row, void, void> {
+  if (row.kind !== 'messages') return;
+  const starts = turnStarts(row);
+  const head = row.messages.slice(0, starts[0]);
+  for (const start of starts.slice(1)) yield { ...row, messages: [...head, ...row.messages.slice(start)] };
 }
 
 /** Where turns begin: at each user message; what stands before the first (but the system message) belongs to it. */

@@ -74,10 +74,7 @@ const WITHOUT_EFFECT: Readonly<Record<string, readonly [flag: string, why: strin
  * @param origins where each value comes from, by dotted path
  * @throws CLI_OPTION_CONFLICT
  */
-export function requireAlignedOptions(
-  { method, data, weights }: RunConfig,
-  origins: Readonly<Record<string, string>>,
-): void {
+export function requireAlignedOptions({ method, weights }: RunConfig, origins: Readonly<Record<string, string>>): void {
   if (!isAligned(method)) return;
   const isGiven = (path: string) => {
     const origin = origins[path] ?? 'default';
@@ -91,10 +88,6 @@ export function requireAlignedOptions(
   if (isOnline(method)) {
     requireOnlineOptions({ method, weights }, isGiven, conflict);
     return;
-  }
-  if (typeof data !== 'string' && data.onLong === 'trim-context' && isGiven('data.onLong')) {
-    const message = '--on-long trim-context has no place among preferences: both answers need the same context.';
-    throw conflict(message, '--on-long drop, or a larger --max-length');
   }
   if (!('labelSmoothing' in method) || method.labelSmoothing === undefined || method.kind === 'simpo') return;
   if (SMOOTHED.includes(method.loss)) return;

@@ -192,7 +192,6 @@ describe('what is wrong with preferences is said before any step', () => {
     ['an option of another method', 'CLI_OPTION_CONFLICT', 'dpo', texts, ['--gamma', 1], '--gamma'],
     ['an option for answers of sft', 'CLI_OPTION_CONFLICT', 'dpo', texts, ['--train-on', 'last'], '--train-on'],
     ['a loss of another method', 'CLI_OPTION_VALUE', 'kto', texts, ['--loss', 'ipo'], '--loss'],
-    ['context that would be trimmed', 'CLI_OPTION_CONFLICT', 'dpo', texts, ['--on-long', 'trim-context'], '--on-long'],
   ] as const)('%s', async (name, code, method, rows, flags, place) => {
     const file = data(name.replaceAll(' ', '-'), rows);
     const { exit, stderr, lines } = await train(file, name, '--method', method, ...few, ...flags);
@@ -200,6 +199,32 @@ describe('what is wrong with preferences is said before any step', () => {
     expect(stderr).toContain(code);
     expect(stderr).toContain(place);
     expect(lines.filter(({ type }) => type === 'step')).toEqual([]);
+  });
+
+  test('the oldest turns of pairs that do not fit go, the same from both answers, and no answer is cut', async () => {
+    const turns = [
+      { role: 'user', content: 'on and '.repeat(40) },
+      { role: 'assistant', content: 'So it is.' },
+      { role: 'user', content: 'Is number 1 green?' },
+    ];
+    const long = { ...texts[1], prompt: turns };
+    const short = { ...texts[1], prompt: turns.slice(-1) };
+    const flags = ['--method', 'dpo', ...few, '--max-length', 120];
+    const called = await ran(train(data('turns', [...texts.slice(2), long]), 'trimmed', ...flags));
+    expect(called.lines.find(({ code }) => code === 'DATA_ROW_LONG')?.message).toContain(
+      'shortened by its oldest turns',
+    );
+    const same = await ran(train(data('no-turns', [...texts.slice(2), short]), 'as-trimmed', ...flags));
+    expect(lossesOf(called.lines)).toEqual(lossesOf(same.lines));
+  });
+
+  test('an answer that does not fit by itself is an error, whatever may be trimmed', async () => {
+    const long = { ...texts[0], chosen: 'on and '.repeat(40) };
+    const flags = ['--method', 'dpo', ...few, '--max-length', 120];
+    const { exit, stderr } = await train(data('long-answer', [...texts, long]), 'uncut', ...flags);
+    expect(exit).toBe(2);
+    expect(stderr).toContain('DATA_TOO_LONG');
+    expect(stderr).toContain('no answer is cut');
   });
 
   test('pairs that do not fit are left out where that is asked for', async () => {

@@ -94,7 +94,7 @@ export async function openNamedJudge(
 }
 
 /** Says what leaves the machine and where it goes, and asks. @throws EVAL_JUDGE where nobody agreed */
-async function agree(url: string, sent: string, isAgreed: boolean, { terminal }: Context): Promise<void> {
+export async function agree(url: string, sent: string, isAgreed: boolean, { terminal }: Context): Promise<void> {
   const { hostname, host } = new URL(url);
   if (/^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname)) return;
   const what = `${sent} are sent to ${host}.`;

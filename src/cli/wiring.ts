@@ -8,9 +8,15 @@ export const domain: Domain = {
   async prepareRun(request, onActivity) {
     const { prepareRun, surroundings } = await import('../train/run.ts');
     const { alignment } = await import('../align/open.ts');
-    const { openVerifier } = await import('../evaluate/verifiers.ts');
+    const { verifiers } = await import('../evaluate/verifiers.ts');
     const { abilities } = await import('../evaluate/abilities.ts');
-    return prepareRun(request, surroundings(), onActivity, alignment(openVerifier), abilities);
+    return prepareRun(
+      request,
+      surroundings(),
+      onActivity,
+      alignment(verifiers({ judgeKey: process.env.TUNESMITH_JUDGE_KEY })),
+      abilities,
+    );
   },
   async *score(model, data, signal, reading) {
     yield* (await import('../evaluate/score.ts')).score(model, data, signal, reading);

@@ -295,7 +295,7 @@ export const CATALOGUE = {
   },
   REWARD_UNKNOWN: {
     exit: 2,
-    rule: 'A reward is a verifier, a file that exports a function, or a run of --method reward.',
+    rule: 'A reward is a verifier, a judge, a file that exports a function, or a run of --method reward.',
     fix: 'tunesmith train --help lists the verifiers.',
   },
   REWARD_USE: {

@@ -1,8 +1,11 @@
 import { promptText } from '../align/online/dry-run.ts';
 import type { AnswerToReward, OpenReward, Reward } from '../align/online/rewards.ts';
 import { TunesmithError } from '../errors/index.ts';
+import { askEndpoint } from '../io/chat-endpoint.ts';
 import { fileExists, readJson } from '../io/index.ts';
 import { importDefault } from '../io/load-module.ts';
+import type { Judge } from './judge.ts';
+import { judgePlace, markedBy } from './judge-reward.ts';
 import { passes } from './mark.ts';
 import { METRICS, type Metric, markOf, rowFault } from './scorers/index.ts';
 import { isJson, type JsonSchema, schemaFault } from './scorers/structured.ts';
@@ -23,8 +26,22 @@ export type RewardFunction = (context: RewardContext) => number | Promise<number
 /** What compares with the row's right answer. */
 const COMPARING: readonly string[] = METRICS.filter((metric) => metric !== 'label' && metric !== 'json');
 
-/** Opens verifiers and functions by their names. @throws REWARD_UNKNOWN, REWARD_FAILED, CLI_OPTION_VALUE, FILE_NOT_FOUND */
-export const openVerifier: OpenReward = async (name) => {
+/**
+ * What opens verifiers, functions and judges by their names.
+ *
+ * @param judgeKey opens the endpoint of a judge
+ * @throws REWARD_UNKNOWN, REWARD_FAILED, CLI_OPTION_VALUE, FILE_NOT_FOUND when it opens
+ */
+export function verifiers({ judgeKey }: { readonly judgeKey?: string | undefined }): OpenReward {
+  return async (name) => {
+    const place = judgePlace(name);
+    if (place === undefined) return openVerifier(name);
+    const ask: Judge['ask'] = (messages, signal) => askEndpoint({ ...place, key: judgeKey }, messages, signal);
+    return markedBy({ name: `${place.url} ${place.model}`, ask });
+  };
+}
+
+const openVerifier: OpenReward = async (name) => {
   if (/\.[mc]?[tj]s$/.test(name)) return ofFunction(name);
   if (COMPARING.includes(name)) return comparing(name as Metric);
   if (name === 'code') return passingCode();

@@ -1,7 +1,7 @@
 import { alignment } from '../align/open.ts';
 import { TunesmithError } from '../errors/index.ts';
 import { abilities } from '../evaluate/abilities.ts';
-import { openVerifier } from '../evaluate/verifiers.ts';
+import { verifiers } from '../evaluate/verifiers.ts';
 import type { OnActivity } from '../train/activity.ts';
 import type { RunConfigInput } from '../train/config.ts';
 import type { TrainEvent } from '../train/events.ts';
@@ -27,6 +27,8 @@ export interface TrainOptions extends FindOptions {
   readonly onPlan?: (plan: TrainPlan) => void;
   /** Told of what takes long and yields no event, from the measuring before the run on. */
   readonly onActivity?: OnActivity;
+  /** Opens the endpoint of a reward `judge:URL#MODEL`. Naming one in code is agreeing that prompts and answers are sent there. */
+  readonly judgeKey?: string | undefined;
 }
 
 /** What a run reports: its training, and then what of it was learned and forgotten; the plan and the progress of `eval` are left out. */
@@ -49,7 +51,7 @@ export async function* train(input: TrainInput, options: TrainOptions = {}): Asy
   const request = await requestOf(input, options);
   const done = request.kind === 'resume' ? doneEvent(request.run) : undefined;
   if (done !== undefined) return yield done;
-  const run = await prepareRun(request, surroundings(), options.onActivity, alignment(openVerifier), abilities);
+  const run = await prepareRun(request, surroundings(), options.onActivity, alignment(verifiers(options)), abilities);
   try {
     options.onPlan?.(run.plan);
     const signal = options.signal ?? new AbortController().signal;

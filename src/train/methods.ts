@@ -166,7 +166,7 @@ const online = {
     .union([z.string(), z.array(z.string()).min(1)])
     .optional()
     .describe(
-      'what answers are worth: exact, contains, numeric, slots, f1, rouge-l, bleu, chrf, regex[:PATTERN], json[:SCHEMA.json], code, length:MIN-MAX, a file ./reward.ts, or a run of --method reward; several are added, 0.2*NAME weighs one',
+      'what answers are worth: exact, contains, numeric, slots, f1, rouge-l, bleu, chrf, regex[:PATTERN], json[:SCHEMA.json], code, length:MIN-MAX, judge:URL#MODEL, a file ./reward.ts, or a run of --method reward; several are added, 0.2*NAME weighs one',
     ),
   group: z.int().min(2).default(8).describe('answers that are drawn to each prompt, and compared with one another'),
   maxTokens: z.int().min(1).default(256).describe('longest answer in tokens'),

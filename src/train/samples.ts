@@ -2,6 +2,7 @@ import type { Row } from '../data/index.ts';
 import { generate } from '../generate/index.ts';
 import { endOfTurn, type Message, renderPrompt, renderRawPrompt } from '../text/index.ts';
 import type { RunContext } from './context.ts';
+import { isOnline } from './objective.ts';
 import { requireTokenizer, type TextSetup } from './rows.ts';
 
 /** A held-out prompt that is answered at each evaluation. */
@@ -53,24 +54,27 @@ export function generationOf({ net, text }: Pick<RunContext, 'net' | 'text'>) {
 
 /** Answers of the network as it stands, greedily. */
 export async function answerSamples(
-  { net, text, onActivity }: Pick<RunContext, 'net' | 'text' | 'onActivity'>,
+  { net, text, onActivity, frozen }: Pick<RunContext, 'net' | 'text' | 'onActivity' | 'frozen'>,
   prompts: readonly SamplePrompt[],
   signal: AbortSignal,
 ): Promise<{ prompt: string; text: string }[]> {
   if (text.tokenizer === undefined || prompts.length === 0) return [];
+  const { method } = frozen.config;
+  // Answers that are learned from are no longer than they are drawn.
+  const maxTokens = isOnline(method) ? Math.min(MAX_TOKENS, method.maxTokens) : MAX_TOKENS;
   const { session, stopIds, tokenizer } = generationOf({ net, text });
   const answers = prompts.map(({ text }) => ({ prompt: text, text: '' }));
   const ids = prompts.map((prompt) => prompt.ids);
   const made = prompts.map(() => 0);
   const tell = () => {
     const done = made.reduce((a, b) => a + b, 0);
-    onActivity({ kind: 'answer', done, total: MAX_TOKENS * prompts.length, unit: 'tokens' });
+    onActivity({ kind: 'answer', done, total: maxTokens * prompts.length, unit: 'tokens' });
   };
   tell();
-  for await (const event of generate(session, ids, { tokenizer, maxTokens: MAX_TOKENS, stopIds, signal })) {
+  for await (const event of generate(session, ids, { tokenizer, maxTokens, stopIds, signal })) {
     if (event.type === 'result') answers[event.index]!.text = event.text;
     // An answer that ended early leaves nothing to be waited for.
-    made[event.index] = event.type === 'result' ? MAX_TOKENS : made[event.index]! + 1;
+    made[event.index] = event.type === 'result' ? maxTokens : made[event.index]! + 1;
     tell();
   }
   return answers;

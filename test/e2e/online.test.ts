@@ -1,9 +1,10 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { type Called, cli, type Line, temporaryFolder } from '../support/cli.ts';
 import { lossesOf } from '../support/close.ts';
 import { writeRows } from '../support/golden-rows.ts';
+import { type Loopback, openLoopback } from '../support/loopback.ts';
 import { writeTinyChatModel } from '../support/tiny-chat-model.ts';
 
 const folder = temporaryFolder();
@@ -76,7 +77,9 @@ describe('training on drawn answers', () => {
       expect(win.after).toBeGreaterThanOrEqual(win.before);
       const evals = called.lines.filter(({ type }) => type === 'eval') as Step[];
       expect(evals[0]!.metrics).toMatchObject({ win_rate: 0.5 });
-      expect(called.lines.some(({ type }) => type === 'sample')).toBe(true);
+      const samples = called.lines.filter(({ type }) => type === 'sample') as (Line & { text: string })[];
+      expect(samples.length).toBeGreaterThan(0);
+      expect(Math.max(...samples.map(({ text }) => text.length))).toBeLessThanOrEqual(8);
     },
   );
 
@@ -176,7 +179,9 @@ describe('training on drawn answers', () => {
       'none',
     ];
     await ran(cli(['train', '--model', model, ...judge, '--steps', 8, '--batch', 8, '--lr', 1e-2]));
-    const called = await ran(train('judged', '--valid', 'none', '--steps', 2, '--reward', path.join(folder, 'judge')));
+    const called = await ran(
+      train('by-a-judge', '--valid', 'none', '--steps', 2, '--reward', path.join(folder, 'judge')),
+    );
     expect(stepsOf(called)[0]!.metrics['rewards/model/std']).toBeGreaterThan(0);
   });
 });
@@ -251,5 +256,77 @@ describe('what is wrong with a reward is said before any step', () => {
     expect((await run([{ prompt: 'z'.repeat(490), answer: 'aaaaaaaa' }], '--reward', letters)).stderr).toMatch(
       /DATA_TOO_LONG .*which with answers of 8 are more than/,
     );
+  });
+
+  describe('a judge as reward', () => {
+    const opened: Loopback[] = [];
+    afterEach(async () => {
+      for (const server of opened.splice(0)) await server.close();
+    });
+    /** A judge that likes the letters from a to m. */
+    const openJudge = async (say: (mark: number) => string): Promise<string> => {
+      const server = await openLoopback((request, response) => {
+        let body = '';
+        request.on('data', (chunk: Buffer) => {
+          body += chunk.toString();
+        });
+        request.on('end', () => {
+          const { messages, model } = JSON.parse(body) as { messages: { content: string }[]; model: string };
+          const [, answer = ''] = /\[Answer\]\n([\s\S]*)$/.exec(messages.at(-1)!.content) ?? [];
+          const mark = Math.min(10, [...answer].filter((c) => c >= 'a' && c <= 'm').length);
+          response.setHeader('content-type', 'application/json');
+          response.end(JSON.stringify({ choices: [{ message: { content: say(model === 'fair' ? mark : 0) } }] }));
+        });
+      });
+      opened.push(server);
+      return server.url;
+    };
+
+    test('marks answers from 0 to 1', async () => {
+      const url = await openJudge((mark) => `I thought of 3 things. Mark: ${mark}`);
+      const called = await ran(
+        train('by-a-judge', '--valid', 'none', '--steps', 2, '--reward', `0.5*judge:${url}/v1#fair`),
+      );
+      const { metrics } = stepsOf(called)[0]!;
+      expect(metrics['rewards/judge/mean']).toBeGreaterThan(0);
+      expect(metrics['rewards/judge/mean']).toBeLessThan(1);
+      expect(metrics.reward).toBeCloseTo(metrics['rewards/judge/mean']! / 2, 6);
+    });
+
+    test.each([
+      [
+        'gives no marks',
+        'REWARD_FAILED',
+        async (): Promise<string> => `judge:${await openJudge(() => 'Fine.')}/v1#fair`,
+      ],
+      [
+        'gives all the same',
+        'REWARD_CONSTANT',
+        async () => `judge:${await openJudge((mark) => `Mark: ${mark}`)}/v1#dull`,
+      ],
+      ['is down', 'DOWNLOAD_UNREACHABLE', async (): Promise<string> => 'judge:http://127.0.0.1:9/v1#fair'],
+      ['has no name', 'CLI_OPTION_VALUE', async (): Promise<string> => 'judge:http://127.0.0.1:9/v1'],
+      [
+        'is elsewhere, and nobody agreed',
+        'EVAL_JUDGE',
+        async (): Promise<string> => 'judge:http://judge.example/v1#fair',
+      ],
+    ] as const)('that %s is found before any step', async (name, code, spec) => {
+      const { exit, stderr, lines } = await train(
+        name.replaceAll(' ', '-'),
+        ...few.slice(0, 4),
+        '--reward',
+        await spec(),
+      );
+      expect(exit, stderr).not.toBe(0);
+      expect(stderr).toContain(code);
+      expect(lines.some(({ type }) => type === 'step')).toBe(false);
+    });
+
+    test('--yes without a judge is refused', async () => {
+      const { exit, stderr } = await train('agreed', ...few, '--yes');
+      expect(exit).toBe(2);
+      expect(stderr).toContain('CLI_OPTION_CONFLICT');
+    });
   });
 });

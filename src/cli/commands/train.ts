@@ -1,5 +1,7 @@
 import { basename, dirname, join, resolve } from 'node:path';
+import { parseReward } from '../../align/online/rewards.ts';
 import { TunesmithError } from '../../errors/index.ts';
+import { judgePlace } from '../../evaluate/judge-reward.ts';
 import { fileExists } from '../../io/files.ts';
 import { evaluateLater } from '../../registry/evaluate-run.ts';
 import { doneEvent, fromRequest, resumeRequest, type StartRequest, startRequest } from '../../registry/requests.ts';
@@ -12,6 +14,7 @@ import type { PreparedRun, RunRequest } from '../domain.ts';
 import { watchEvaluation } from '../evaluation.ts';
 import { configOptions } from '../fields.ts';
 import { dataFiles, isDataId } from '../hub-data.ts';
+import { agree } from '../judge.ts';
 import { offlineOption, placesOf, pulling, RUNS } from '../models.ts';
 import { evaluationCost, planText, prepare, summaryText, type Watched, watchRun } from '../training.ts';
 
@@ -29,6 +32,10 @@ export const train = defineCommand({
     from: { type: 'string', value: 'RUN', description: 'start a new run from the adapter and the config of another' },
     plan: { type: 'boolean', description: 'say what it will cost, and stop' },
     offline: offlineOption,
+    yes: {
+      type: 'boolean',
+      description: 'agree beforehand that prompts and answers are sent to --reward judge:URL#MODEL',
+    },
   },
   examples: [
     'train --model smollm2-135m-instruct --data support.jsonl',
@@ -45,7 +52,9 @@ export const train = defineCommand({
   async run({ options, positionals }, context) {
     const { terminal, signal } = context;
     const flags: Flags = options;
-    const request = await withHubData(await requestOf(flags, positionals[0], context), context);
+    const asked = await requestOf(flags, positionals[0], context);
+    await agreeToJudges(asked, flags.yes === true, context);
+    const request = await withHubData(asked, context);
     if (request.kind === 'start') terminal.say(configText(request));
     else if (tellDone(request.run, context)) return 0;
     const run = await prepare(request, context);
@@ -75,6 +84,17 @@ export const train = defineCommand({
     }
   },
 });
+
+/** Asks before anything is sent to a judge that is not on this machine. Who resumes a run agreed when it was started. @throws EVAL_JUDGE, CLI_OPTION_CONFLICT */
+async function agreeToJudges(request: RunRequest, isAgreed: boolean, context: Context): Promise<void> {
+  const method = request.kind === 'start' ? request.config.method : undefined;
+  const specs = method !== undefined && 'reward' in method ? [method.reward ?? []].flat() : [];
+  const places = specs.flatMap((spec) => judgePlace(parseReward(spec).name) ?? []);
+  for (const { url } of places) await agree(url, 'All prompts, right answers and drawn answers', isAgreed, context);
+  if (!isAgreed || places.length > 0) return;
+  const message = '--yes has no effect without --reward judge:URL#MODEL.';
+  throw new TunesmithError('CLI_OPTION_CONFLICT', { message, fix: 'leave --yes out' });
+}
 
 /** Data sets of the hub as the files that were fetched of them. */
 async function withHubData(request: RunRequest, context: Context): Promise<RunRequest> {

@@ -39,4 +39,31 @@ describe('recipes', () => {
     const { config } = openModelSource(toys.model);
     expect(openPeft(out, config).spec.settings).toMatchObject({ kind: 'lora', rank: 16 });
   });
+
+  test('reward.ts tells held-out pairs apart, and leaves a head that peft loads', () => {
+    const out = path.join(toys.folder, 'reward');
+    const pairs = writeRows(
+      path.join(toys.folder, 'judged.jsonl'),
+      Array.from({ length: 60 }, (_, i) => ({ prompt: `Is it ${i}?`, chosen: 'Yes, it is.', rejected: `No ${i}` })),
+    );
+    const { status, stdout, stderr } = run('reward.ts', toys.model, pairs, out);
+    expect(status, stderr).toBe(0);
+    expect(Number(/apart, after: (\d+) %/.exec(stdout)?.[1])).toBeGreaterThan(90);
+    const { config } = openModelSource(toys.model);
+    expect(openPeft(out, config, 'SEQ_CLS').score?.shape).toEqual([1, config.hiddenSize]);
+  });
+
+  test('grpo.ts raises the reward, and leaves an adapter', () => {
+    const out = path.join(toys.folder, 'grpo');
+    const prompts = writeRows(
+      path.join(toys.folder, 'prompts.jsonl'),
+      Array.from({ length: 16 }, (_, i) => ({ prompt: `Word ${i}`, answer: 'eeeeeeee' })),
+    );
+    const { status, stdout, stderr } = run('grpo.ts', toys.model, prompts, out);
+    expect(status, stderr).toBe(0);
+    const rewards = [...stdout.matchAll(/reward ([\d.]+)/g)].map((match) => Number(match[1]));
+    const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
+    expect(mean(rewards.slice(-10))).toBeGreaterThan(mean(rewards.slice(0, 10)));
+    expect(openPeft(out, openModelSource(toys.model).config).spec.settings).toMatchObject({ kind: 'lora', rank: 16 });
+  });
 });

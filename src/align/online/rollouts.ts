@@ -1,20 +1,11 @@
 import type { Handle } from '../../engine/index.ts';
-import { type GenerationSession, generate, openStoredBase, type StoredBase } from '../../generate/index.ts';
+import { type GenerationSession, openStoredBase, type StoredBase } from '../../generate/index.ts';
 import type { AdapterHandles } from '../../model/adapter-handles.ts';
 import type { RunContext } from '../../train/context.ts';
+import { type DrawnText, drawWith } from '../../train/draw-answers.ts';
 import type { OnlineMethod } from '../../train/methods.ts';
 import type { Network } from '../../train/network.ts';
-import { rolloutCache } from '../../train/rollout-cache.ts';
 import { generationOf } from '../../train/samples.ts';
-
-/** An answer that the model drew. */
-export interface Rollout {
-  /** With the token that ended it. */
-  readonly ids: readonly number[];
-  readonly text: string;
-  /** Whether it was cut at --max-tokens. */
-  readonly isTruncated: boolean;
-}
 
 /** Draws answers to prompts. */
 export interface Roller {
@@ -29,8 +20,8 @@ export interface Roller {
     count: number,
     first: number | undefined,
     signal: AbortSignal,
-    onTokens?: (ended: number) => void,
-  ): Promise<Rollout[]>;
+    onEnded?: (ended: number) => void,
+  ): Promise<DrawnText[]>;
 }
 
 /** An adapter as it stands now, without what belongs to the base. */
@@ -55,23 +46,14 @@ export function openRoller(run: RunContext, method: OnlineMethod): Roller {
     return { engine, base: stored, adapter: net.adapter && ownTensors(net, net.adapter) };
   };
   return {
-    async draw(prompts, count, first, signal, onTokens = () => {}) {
+    async draw(prompts, count, first, signal, onEnded) {
       // The same list for each answer to a prompt: its keys and values are computed once.
       const all = prompts.flatMap((prompt) => new Array<readonly number[]>(count).fill(prompt));
-      const promptTokens = Math.max(...prompts.map((prompt) => prompt.length));
-      const { maxTokens, temperature } = method;
-      const { rows: batch } = rolloutCache(net.config, { answers: all.length, promptTokens, maxTokens });
-      const sampling = { temperature: first === undefined ? 0 : temperature, seed: frozen.config.train.seed };
-      const drawn = new Array<Rollout>(all.length);
-      const options = { tokenizer, maxTokens, sampling, stopIds, batch, firstIndex: first ?? 0, signal };
-      let ended = 0;
-      for await (const event of generate(session(), all, options)) {
-        if (event.type !== 'result') continue;
-        const { ids, text: said, stop } = event;
-        drawn[event.index - (first ?? 0)] = { ids, text: said, isTruncated: stop === 'length' };
-        onTokens(++ended);
-      }
-      return drawn;
+      const { maxTokens } = method;
+      const temperature = first === undefined ? 0 : method.temperature;
+      const { seed } = frozen.config.train;
+      const options = { maxTokens, temperature, seed, first: first ?? 0, signal, onEnded };
+      return drawWith({ session: session(), stopIds, tokenizer }, all, options);
     },
   };
 }

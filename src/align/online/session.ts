@@ -7,6 +7,7 @@ import { uploadBase } from '../../model/base.ts';
 import { type Example, IGNORE } from '../../text/index.ts';
 import { newestCheckpoint } from '../../train/checkpoint.ts';
 import type { RunContext } from '../../train/context.ts';
+import type { DrawnText } from '../../train/draw-answers.ts';
 import type { TrainEvent } from '../../train/events.ts';
 import type { OnlineMethod } from '../../train/methods.ts';
 import { createNetwork, type Network } from '../../train/network.ts';
@@ -16,7 +17,7 @@ import type { OptimizerState, StepOptions } from '../../train/step.ts';
 import { advantages, type DrawnFacts, spread } from './objective.ts';
 import type { OnlinePrompt } from './prompts.ts';
 import { type Rewarded, rewardAnswers, type WeighedReward } from './rewards.ts';
-import { openRoller, type Rollout } from './rollouts.ts';
+import { openRoller } from './rollouts.ts';
 import { type PolicyUpdate, policyStep, type StepAnswer, tokenLogps } from './step.ts';
 import { watchOnline } from './watch.ts';
 
@@ -120,7 +121,7 @@ interface Work {
 async function learn(
   { run, state, method, rewards, reference }: Work,
   asked: readonly RenderedPrompt[],
-  drawn: readonly Rollout[],
+  drawn: readonly DrawnText[],
   options: StepOptions,
 ): Promise<Omit<AlignedStep, 'warnings'>> {
   const { net, frozen } = run;
@@ -195,7 +196,7 @@ function rewardMetrics({ byName, totals }: Rewarded, worth: readonly number[], {
   return { ...Object.fromEntries(own), reward, reward_std: deviation, frac_reward_zero_std: same / groups.length };
 }
 
-function lengthMetrics(drawn: readonly Rollout[]): Record<string, number> {
+function lengthMetrics(drawn: readonly DrawnText[]): Record<string, number> {
   const lengths = drawn.map(({ ids }) => ids.length);
   const ended = drawn.filter(({ isTruncated }) => !isTruncated).map(({ ids }) => ids.length);
   return {

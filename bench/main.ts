@@ -1,7 +1,9 @@
 /** `npm run bench -- NAME [OPTIONS]`: the same work through us and through a peer, in one go. */
 const BENCHES: Readonly<Record<string, () => Promise<{ main(args: readonly string[]): Promise<void> }>>> = {
   classify: () => import('./classify.ts'),
+  dpo: () => import('./dpo.ts'),
   'data-quality': () => import('./data-quality/main.ts'),
+  'house-style': () => import('./house-style.ts'),
   'lm-eval': () => import('./lm-eval.ts'),
   'false-alarms': () => import('./false-alarms.ts'),
   forgetting: () => import('./forgetting.ts'),

@@ -46,7 +46,7 @@ export function finished(
 }
 
 /** @throws GENERATE_OUT_DIFFERS, which names what differs */
-function requireSame(out: string, begun: BegunWith): void {
+export function requireSame(out: string, begun: BegunWith): void {
   const old = readJson(metaOf(out)) as BegunWith;
   const now = JSON.parse(JSON.stringify(begun)) as BegunWith;
   const names = [...new Set([...Object.keys(old), ...Object.keys(now)])];

@@ -49,7 +49,13 @@ export async function openModel(model: ModelRequest): Promise<ModelSession> {
         seed,
         ...Object.fromEntries(Object.entries(given).filter(([, v]) => v !== undefined)),
       };
-      const ids = prompts.map((prompt) => promptIds(prompt, opened));
+      // One array for a prompt that is answered several times: it is run once.
+      const known = new Map<Prompt, readonly number[]>();
+      const ids = prompts.map((prompt) => {
+        const own = known.get(prompt) ?? promptIds(prompt, opened);
+        known.set(prompt, own);
+        return own;
+      });
       const base = await baseIn(options.precision);
       const session = { engine, base, adapter: options.base ? undefined : adapter };
       const { maxTokens, stop: stopStrings, firstIndex = 0, signal } = options;

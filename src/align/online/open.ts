@@ -126,7 +126,11 @@ async function openRewards({ reward }: OnlineMethod, open: OpenReward): Promise<
   return opened;
 }
 
-function requireReferences({ name, needsReference }: WeighedReward['reward'], prompts: readonly OnlinePrompt[]): void {
+/** @throws REWARD_REFERENCE where a reward compares with right answers and a row brings none */
+export function requireReferences(
+  { name, needsReference }: WeighedReward['reward'],
+  prompts: readonly OnlinePrompt[],
+): void {
   if (!needsReference) return;
   const without = prompts.find(({ references }) => references.length === 0);
   if (without === undefined) return;

@@ -1,5 +1,6 @@
 import { TunesmithError } from '../../errors/index.ts';
 import { answerFile } from '../answers.ts';
+import { bestOf, bestOfFile, bestOfOptions } from '../best-of.ts';
 import { type Context, defineCommand } from '../command.ts';
 import type { ModelSession, Prompt, Sampling } from '../domain.ts';
 import { modelName, modelOptions, requestModel } from '../models.ts';
@@ -28,14 +29,17 @@ export const generate = defineCommand({
     format: { type: 'string', choices: ['chat', 'raw'], description: 'how --prompt is read (default: as the model)' },
     system: { type: 'string', value: 'TEXT|FILE', description: 'system prompt for --prompt' },
     ...samplingOptions,
+    ...bestOfOptions,
   },
   examples: [
     'generate smollm2-135m-instruct --prompt "Name three bicycle parts."',
     'generate @last --prompt "My chain slips." --temperature 0.7 --seed 1',
     'generate @last --data held-out.jsonl --out answers.jsonl --against base',
+    'generate @last --data questions.jsonl --out best.jsonl --best-of 8 --temperature 1 --reward numeric --least 1',
   ],
   notes: `--data takes the rows of train, and questions alone: {prompt}, or {messages} that end with the user. OUT gets a line for each,
-{"index", "text", "stop", "reference"?, "base"?}; OUT.meta.json beside it says what made them, and the same command goes on where one stopped.
+{"index", "text", "stop", "reference"?, "base"?}; OUT.meta.json beside it says what made them, and the same command goes on where one stopped. With --best-of OUT
+holds rows to train on, {"index", "messages" (or "prompt" and "completion"), "reward", "mean_reward"}: the answer that is worth most.
 
 ${PRECISION_NOTE}`,
   async run({ options, positionals }, context) {
@@ -62,6 +66,7 @@ ${PRECISION_NOTE}`,
       throw new TunesmithError('CLI_OPTION_CONFLICT', { message: `${unread} has no effect without --data.` });
     }
     const sampling = samplingOf(options);
+    const best = await bestOf(options, sampling, context);
     const reading = rowReading(options);
     const conversations = messages === undefined ? undefined : readMessagesFile(messages, reading).map(requireQuestion);
     const model = await requestModel(modelName(positionals[0], options.model) ?? '@last', options, context);
@@ -76,7 +81,8 @@ ${PRECISION_NOTE}`,
       const base = options.base ?? false;
       if (data !== undefined && out !== undefined) {
         const against = options.against !== undefined;
-        await answerFile({ session, data, reading, out, against, base, sampling }, context);
+        if (best !== undefined) await bestOfFile({ session, data, reading, out, base, sampling, ...best }, context);
+        else await answerFile({ session, data, reading, out, against, base, sampling }, context);
       } else {
         const format = options.format === 'raw' || options.format === 'chat' ? options.format : session.format;
         const system = await readSystem(options.system);

@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { readSafetensorsHeader, readStored } from '../../src/io/index.ts';
+import { train as trainFromCode } from '../../src/registry/train.ts';
+import type { Activity } from '../../src/train/activity.ts';
 import { cli, type Line, linesOf, temporaryFolder } from '../support/cli.ts';
 import { lossesOf } from '../support/close.ts';
 import { writeRows } from '../support/golden-rows.ts';
@@ -231,6 +233,33 @@ describe('--replay self', () => {
 
   test.each(['lora', 'full'])('goes on to the same bits with %s weights', async (weights) => {
     await expectSameBits(`rehearsed-${weights}`, { ...FLAGS, weights, steps: 12, 'save-every': 3 });
+  });
+
+  test('goes on with its sampling where it was interrupted, to the same rows', async () => {
+    const sampled = async (name: string, interruptAt: number) => {
+      const run = path.join(toys.folder, name);
+      const config = {
+        model: toys.model,
+        data: { train: toys.chats, valid: 'none' },
+        method: { kind: 'sft', replay: 'self', replaySamples: 36 },
+        train: { steps: 1, batch: 8, seed: 5 },
+        output: { out: toys.folder, name, eval: false },
+        compute: { threads: 1 },
+      } as const;
+      const home = path.join(toys.folder, `home-${name}`);
+      const stop = new AbortController();
+      const onActivity = ({ kind, done }: Activity) => {
+        if (kind === 'rehearse' && done >= interruptAt) stop.abort();
+      };
+      for await (const _ of trainFromCode(config, { home, onActivity, signal: stop.signal }));
+      const kept = samplesOf(run);
+      if (stop.signal.aborted) for await (const _ of trainFromCode({ resume: run }, { home }));
+      return { kept, whole: samplesOf(run) };
+    };
+    const [straight, broken] = [await sampled('sampled', 99), await sampled('sampled-twice', 20)];
+    expect(broken.kept.trim().split('\n').length).toBe(16);
+    expect(straight.whole.trim().split('\n').length).toBe(36);
+    expect(broken.whole).toBe(straight.whole);
   });
 
   test.each([

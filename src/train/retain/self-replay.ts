@@ -143,20 +143,26 @@ export async function withGenerated(run: RunContext, signal: AbortSignal): Promi
 
 async function generatedRows(run: RunContext, self: SelfReplay, signal: AbortSignal): Promise<number[][]> {
   const file = join(run.path, FILE);
-  if (fileExists(file)) return readRows(file);
+  const there = fileExists(file) ? readRows(file) : [];
+  if (there.length === self.prompts.length) return there;
   if (run.isResumed && newestCheckpoint(run.path) !== undefined) {
     const message = 'is gone: what the model said before it trained, which is replayed.';
     throw new TunesmithError('RUN_CHECKPOINT', { file, message, fix: 'start the run anew' });
   }
   const cached = run.cache === undefined ? undefined : join(run.cache, `${await keyOf(run, self)}.jsonl`);
-  const rows = cached !== undefined && fileExists(cached) ? readRows(cached) : await sampleRows(run, self, signal);
-  const text = rows.map((ids) => `${JSON.stringify(ids)}\n`).join('');
-  if (cached !== undefined && !fileExists(cached)) {
+  const keep = (rows: readonly (readonly number[])[]) => writeAtomic(file, rowsText(rows));
+  const isKnown = cached !== undefined && fileExists(cached);
+  const rows = isKnown ? readRows(cached) : await sampleRows(run, self, there, keep, signal);
+  if (cached !== undefined && !isKnown) {
     makeFolder(run.cache!);
-    writeAtomic(cached, text);
+    writeAtomic(cached, rowsText(rows));
   }
-  writeAtomic(file, text);
+  keep(rows);
   return rows;
+}
+
+function rowsText(rows: readonly (readonly number[])[]): string {
+  return rows.map((ids) => `${JSON.stringify(ids)}\n`).join('');
 }
 
 function readRows(file: string): number[][] {
@@ -172,26 +178,42 @@ async function keyOf({ path, facts, frozen }: RunContext, { prompts, maxTokens }
   const start = fileExists(adapter) ? await sha256File(adapter) : '';
   const { baseWeights } = frozen.config.compute;
   return sha256(
-    JSON.stringify([1, facts.base.sha256, baseWeights, start, frozen.config.train.seed, maxTokens, prompts]),
+    JSON.stringify([2, facts.base.sha256, baseWeights, start, frozen.config.train.seed, maxTokens, prompts]),
   );
 }
 
+/** Prompts that are answered at a time: what is kept of a run that is interrupted meanwhile. The same however often that happens, for so are the bits. */
+const PART = 16;
+
+/**
+ * @param known rows of the first prompts, from before an interruption
+ * @param keep what is there so far
+ */
 async function sampleRows(
   run: RunContext,
   { prompts, maxTokens }: SelfReplay,
+  known: readonly (readonly number[])[],
+  keep: (rows: readonly (readonly number[])[]) => void,
   signal: AbortSignal,
 ): Promise<number[][]> {
   const { session, stopIds, tokenizer } = generationOf(run);
   const sampling = { temperature: 1, seed: run.frozen.config.train.seed };
-  const rows = prompts.map((prompt) => [...prompt]);
-  let done = 0;
+  const rows = known.slice(0, known.length - (known.length % PART)).map((ids) => [...ids]);
+  let done = rows.length;
   const tell = () => run.onActivity({ kind: 'rehearse', done, total: prompts.length, unit: 'rows' });
   tell();
-  for await (const event of generate(session, prompts, { tokenizer, maxTokens, sampling, stopIds, signal })) {
-    if (event.type !== 'result') continue;
-    rows[event.index]!.push(...event.ids);
-    done++;
-    tell();
+  while (rows.length < prompts.length) {
+    const firstIndex = rows.length;
+    const asked = prompts.slice(firstIndex, firstIndex + PART);
+    const part = asked.map((prompt) => [...prompt]);
+    for await (const event of generate(session, asked, { tokenizer, maxTokens, sampling, stopIds, firstIndex, signal })) {
+      if (event.type !== 'result') continue;
+      part[event.index - firstIndex]!.push(...event.ids);
+      done++;
+      tell();
+    }
+    rows.push(...part);
+    keep(rows);
   }
   return rows;
 }

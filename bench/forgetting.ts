@@ -7,21 +7,19 @@
  * RESULTS once it is there; what is there is not computed again, and a run that was interrupted goes on.
  */
 import { spawnSync } from 'node:child_process';
-import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { stepRows } from '../src/data/index.ts';
 import { openTextOf, rowsFor } from '../src/evaluate/open.ts';
-import { score } from '../src/evaluate/score.ts';
+import type { score } from '../src/evaluate/score.ts';
 import { learningRate } from '../src/math/schedule.ts';
-import { train } from '../src/registry/train.ts';
 import { rowRenderer } from '../src/train/rows.ts';
 import { baseModelPath } from '../test/support/base-model.ts';
+import { BATCH, linesOf, lossOn, MODEL, openCells, signed, trainedRun, writeLines } from './cells.ts';
 import { peerPython } from './train.ts';
 
-const MODEL = 'smollm2-135m-instruct';
-const BATCH = 8;
 const HELD_OUT = 40;
 const SELECT = 32;
 const PARAGRAPHS = 40;
@@ -70,14 +68,7 @@ export async function main(args: readonly string[]): Promise<void> {
   if (rows === undefined || valid === undefined || text === undefined || out === undefined || base === undefined) {
     throw new Error('--train, --valid, --text and --out are needed, and tunesmith pull smollm2-135m-instruct');
   }
-  const known = existsSync(out) ? readFileSync(out, 'utf8') : '';
-  const done = new Map(
-    known
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => JSON.parse(line) as { readonly cell: string } & ForgettingSide)
-      .map((line) => [line.cell, line]),
-  );
+  const cells = openCells<ForgettingSide>(out);
   for (const seed of values.seeds.split(',').map(Number)) {
     const [count, steps, lr, threads] = [values.rows, values.steps, values.lr, values.threads].map(Number) as [
       number,
@@ -89,21 +80,16 @@ export async function main(args: readonly string[]): Promise<void> {
     const files = writeFiles(resolve(`${out}.d`), { rows, valid, text }, setting);
     for (const kind of ['base', ...values.cells.split(',')]) {
       const key = kind === 'base' ? 'base' : `${kind} lr ${lr} rows ${count} steps ${steps} seed ${seed}`;
-      if (done.has(key)) continue;
-      const side = { cell: key, ...(await cellOf(kind, setting, files, base)) };
-      done.set(key, side);
-      appendFileSync(out, `${JSON.stringify(side)}\n`);
+      await cells.once(key, () => cellOf(kind, setting, files, base));
     }
   }
-  const start = done.get('base');
-  for (const { cell, task, text: general } of done.values()) {
+  const start = cells.all.get('base');
+  for (const [cell, { task, text: general }] of cells.all) {
     const changes =
       start === undefined ? '' : `  task ${signed(task - start.task)}  text ${signed(general - start.text)}`;
     console.log(`${cell.padEnd(52)} task ${task.toFixed(4)}  text ${general.toFixed(4)}${changes}`);
   }
 }
-
-const signed = (value: number) => `${value < 0 ? '-' : '+'}${Math.abs(value).toFixed(4)}`;
 
 /** The same rows for all sides. */
 function writeFiles(
@@ -112,20 +98,12 @@ function writeFiles(
   { rows }: Setting,
 ): Files {
   mkdirSync(folder, { recursive: true });
-  const lines = (file: string) =>
-    readFileSync(file, 'utf8')
-      .split('\n')
-      .filter((line) => line.trim() !== '');
-  const write = (name: string, some: readonly string[]) => {
-    const file = join(folder, name);
-    writeFileSync(file, `${some.join('\n')}\n`);
-    return file;
-  };
-  const valid = lines(from.valid);
-  const paragraphs = lines(from.text).filter((line) => line.length > 200);
+  const write = (name: string, some: readonly string[]) => writeLines(folder, name, some);
+  const valid = linesOf(from.valid);
+  const paragraphs = linesOf(from.text).filter((line) => line.length > 200);
   return {
     folder,
-    train: write(`train-${rows}.jsonl`, lines(from.rows).slice(0, rows)),
+    train: write(`train-${rows}.jsonl`, linesOf(from.rows).slice(0, rows)),
     select: write('select.jsonl', valid.slice(HELD_OUT, HELD_OUT + SELECT)),
     heldOut: write('held-out.jsonl', valid.slice(0, HELD_OUT)),
     text: write(
@@ -143,30 +121,19 @@ async function cellOf(kind: string, setting: Setting, files: Files, base: string
 }
 
 async function trained(kind: string, { steps, lr, seed, threads, rows }: Setting, files: Files): Promise<string> {
-  const name = `${kind}-${lr}-${rows}-${steps}-${seed}`;
-  const run = join(files.folder, name);
   const evalEvery = Math.max(1, Math.ceil(steps / 8));
-  const config = {
+  return trainedRun(files.folder, `${kind}-${lr}-${rows}-${steps}-${seed}`, {
     model: MODEL,
     data: { train: files.train, valid: files.select },
     train: { steps, lr, seed, batch: BATCH },
-    output: { out: files.folder, name, eval: false, evalEvery, saveEvery: evalEvery, keep: 0 },
+    output: { evalEvery, saveEvery: evalEvery, keep: 0 },
     compute: { threads },
     ...(kind === 'budget' ? { forget: { generalText: BUDGET } } : {}),
-  } as const;
-  for await (const event of train(existsSync(join(run, 'config.json')) ? { resume: run } : config)) {
-    if (['eval', 'act', 'forgetting', 'report'].includes(event.type)) console.error(kind, JSON.stringify(event));
-  }
-  return run;
+  });
 }
 
 async function measure(model: Parameters<typeof score>[0], files: Files): Promise<ForgettingSide> {
-  const loss = async (file: string) => {
-    for await (const event of score(model, [file]))
-      if (event.type === 'total' && 'nll' in event) return event.nll / event.tokens;
-    throw new Error(`no total for ${file}`);
-  };
-  return { task: await loss(files.heldOut), text: await loss(files.text) };
+  return { task: await lossOn(model, files.heldOut), text: await lossOn(model, files.text) };
 }
 
 /** The same token ids, steps and rates through transformers + peft; its last weights. */

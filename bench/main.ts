@@ -9,6 +9,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ main(args: readonly strin
   forgetting: () => import('./forgetting.ts'),
   generate: () => import('./generate.ts'),
   train: () => import('./train.ts'),
+  'two-tasks': () => import('./two-tasks.ts'),
 };
 
 const [name = '', ...args] = process.argv.slice(2);

@@ -211,6 +211,16 @@ describe('a judge', () => {
     expect(of(lines, 'note').map(({ message }) => message)).toContainEqual(expect.stringMatching(/3 of 4 items .*400/));
   });
 
+  it('that is down is asked again, then no more, and is named', async () => {
+    const down = ['--judge', 'http://127.0.0.1:59997/v1', '--judge-model', 'm'];
+    const { exit, lines } = await evaluate('--task', task(), ...down);
+    expect(exit).toBe(0);
+    expect(of(lines, 'comparison')).toEqual([]);
+    expect(of(lines, 'note').map(({ message }) => message)).toContainEqual(
+      expect.stringMatching(/4 of 4 items .*EVAL_JUDGE 127\.0\.0\.1:59997 cannot be reached/),
+    );
+  });
+
   it('is named and agreed on before anything leaves the machine', async () => {
     const args = ['--task', task(), '--judge', 'https://judge.example/v1', '--judge-model', 'm'];
     const { exit, lines, stderr } = await evaluate(...args);

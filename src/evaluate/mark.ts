@@ -51,22 +51,47 @@ async function markOne(
       return worth(markOf(marking.metric, answer, item, labels));
     case 'constraints':
       return worth(meets(answer, item.constraints ?? []));
-    case 'code':
-      return worth(await passes(answer, item, signal));
+    case 'code': {
+      const passed = await passes(answer, item, signal);
+      return passed === undefined ? { ...result, fault: 'python3 is not on this machine' } : worth(passed);
+    }
     case 'judge':
     case 'voice':
       return result;
     case 'function':
       try {
         const { prompt, references, row } = item;
-        const value = Number(await marking.mark({ prompt, answer, references, row }));
+        const value = Number(await within(marking.mark({ prompt, answer, references, row }), signal));
         if (value >= 0 && value <= 1) return worth(value);
         return { ...result, fault: `gave ${value}, which is no number from 0 to 1` };
       } catch (error) {
+        signal.throwIfAborted();
         return { ...result, fault: error instanceof Error ? error.message : String(error) };
       }
     default:
       return marking satisfies never;
+  }
+}
+
+/** Milliseconds in which a function has to give its mark. */
+const PATIENCE = 60_000;
+
+/** What a function gives, unless it never does: a promise that nothing settles would end the program without a word. */
+async function within<T>(work: T | Promise<T>, signal: AbortSignal, patience = PATIENCE): Promise<T> {
+  let end = () => {};
+  const over = new Promise<never>((_, reject) => {
+    const timer = setTimeout(() => reject(new Error(`gave no mark within ${patience / 1000} seconds`)), patience);
+    const abort = () => reject(signal.reason);
+    signal.addEventListener('abort', abort);
+    end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', abort);
+    };
+  });
+  try {
+    return await Promise.race([work, over]);
+  } finally {
+    end();
   }
 }
 
@@ -76,17 +101,17 @@ export function codeIn(answer: string): string {
   return blocks.length === 0 ? answer : blocks.join('\n');
 }
 
-/** Whether the code of an answer passes the tests of its row, in a confined process. */
+/** Whether the code of an answer passes the tests of its row, in a confined process; undefined where there is no Python to run it. */
 export async function passes(
   answer: string,
   { tests = '', language = 'javascript' }: Pick<AnswerItem, 'tests' | 'language'>,
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<boolean | undefined> {
   const body = `${codeIn(answer)}\n${tests}\n`;
   // A program that leaves before its tests are run never says this.
   const word = sha256(`${body}end`);
   const end = language === 'python' ? `import sys\nsys.stderr.write('${word}')` : `process.stderr.write('${word}');`;
   const { outcome, message } = await runConfined(`${body}${end}`, language, { signal });
   signal.throwIfAborted();
-  return outcome === 'passed' && message.endsWith(word);
+  return outcome === 'absent' ? undefined : outcome === 'passed' && message.endsWith(word);
 }

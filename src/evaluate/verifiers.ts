@@ -77,7 +77,12 @@ function passingCode(): Reward {
       const message = 'brings no column tests of code, or a language that is neither javascript nor python.';
       throw new TunesmithError('REWARD_REFERENCE', { ...row.source, message });
     }
-    return (await passes(text, { tests, language }, signal)) ? 1 : 0;
+    const passed = await passes(text, { tests, language }, signal);
+    if (passed === undefined) {
+      const message = 'brings tests in Python, and python3 is not on this machine.';
+      throw new TunesmithError('REWARD_REFERENCE', { ...row.source, message });
+    }
+    return passed ? 1 : 0;
   };
   return {
     name: 'code',

@@ -63,7 +63,23 @@ describe('a confined JavaScript program', () => {
   it('is killed when it loops, and when it takes too much memory', async () => {
     expect((await runConfined('for (;;) {}', 'javascript', { timeoutMs: 1500 })).outcome).toBe('timeout');
     const hungry = 'const all = []; for (;;) all.push(Buffer.alloc(1e7, 1));';
-    expect(['memory', 'failed']).toContain((await runConfined(hungry, 'javascript')).outcome);
+    expect(['memory', 'failed']).toContain((await runConfined(hungry, 'javascript', { timeoutMs: 50_000 })).outcome);
+  });
+
+  it.each([
+    ['in large files', 'fs.writeFileSync("f" + i++, Buffer.alloc(1e7, 1))'],
+    ['in many files', 'fs.writeFileSync("f" + i++, "x")'],
+    ['further down', 'fs.mkdirSync("a/b", { recursive: true }); fs.appendFileSync("a/b/f", Buffer.alloc(1e7, 1))'],
+  ])('is killed when it fills the disk %s', async (_, write) => {
+    const program = `import fs from 'node:fs'; let i = 0; for (;;) { ${write}; }`;
+    expect((await runConfined(program, 'javascript', { diskBytes: 5e7, timeoutMs: 50_000 })).outcome).toBe('disk');
+  });
+});
+
+describe('a confined program', () => {
+  it('is absent where its interpreter is', async () => {
+    expect((await runConfined('pass', 'python', { interpreter: 'python-that-is-not-here' })).outcome).toBe('absent');
+    expect((await runConfined('process.exit(127);', 'javascript')).outcome).toBe('failed');
   });
 });
 

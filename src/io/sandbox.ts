@@ -1,12 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { remove } from './atomic.ts';
 
 /** What came of a program that was locked in: `passed` ended by itself and without a fault. */
 export interface Confined {
-  readonly outcome: 'passed' | 'failed' | 'timeout' | 'memory' | 'absent';
+  readonly outcome: 'passed' | 'failed' | 'timeout' | 'memory' | 'disk' | 'absent';
   /** The end of what it wrote as faults. */
   readonly message: string;
 }
@@ -15,15 +15,21 @@ export interface Confined {
 export interface Limits {
   readonly timeoutMs?: number;
   readonly memoryBytes?: number;
+  /** Of all that it writes. */
+  readonly diskBytes?: number;
   readonly signal?: AbortSignal | undefined;
+  /** What runs it; Node, or `python3`, if not given. */
+  readonly interpreter?: string;
 }
 
+/** Files that a program may write. */
+const MOST_FILES = 2000;
 /** Characters of faults that are kept. */
 const KEPT = 2000;
 
 /**
- * Runs a program in a process of its own that reads and writes in an empty folder only, reaches no network, starts no process, and ends when its time or
- * memory is up. JavaScript runs under Node's permission model, Python (`python3`) under an audit hook that cannot be removed; neither sees the
+ * Runs a program in a process of its own that reads and writes in an empty folder only, reaches no network, starts no process, and ends when its time,
+ * its memory or its room on the disk is up, also where we are killed meanwhile. JavaScript runs under Node's permission model, Python (`python3`) under an audit hook that cannot be removed; neither sees the
  * environment. A guard against what models write by accident: code by an attacker wants a virtual machine.
  *
  * @returns `absent` where there is no Python
@@ -31,11 +37,12 @@ const KEPT = 2000;
 export async function runConfined(
   program: string,
   language: 'javascript' | 'python',
-  { timeoutMs = 10_000, memoryBytes = 512e6, signal }: Limits = {},
+  { timeoutMs = 10_000, memoryBytes = 512e6, diskBytes = 256e6, signal, interpreter }: Limits = {},
 ): Promise<Confined> {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'tunesmith-code-')));
   try {
-    const { command, args } = (language === 'python' ? pythonCall : nodeCall)(folder, program, memoryBytes);
+    const call = (language === 'python' ? pythonCall : nodeCall)(folder, program, memoryBytes);
+    const { command, args } = mortal(interpreter === undefined ? call : { ...call, command: interpreter }, timeoutMs);
     const env = { PATH: process.platform === 'win32' ? '' : '/usr/local/bin:/usr/bin:/bin' };
     const child = spawn(command, args, {
       cwd: folder,
@@ -44,7 +51,11 @@ export async function runConfined(
       stdio: ['ignore', 'ignore', 'pipe'],
       windowsHide: true,
     });
-    return await watch(child, timeoutMs, memoryBytes, signal);
+    const isOver = () => {
+      if (residentBytes(child.pid) > memoryBytes) return 'memory';
+      return isFull(folder, diskBytes) ? 'disk' : undefined;
+    };
+    return await watch(child, timeoutMs, isOver, signal);
   } finally {
     remove(folder);
   }
@@ -53,7 +64,7 @@ export async function runConfined(
 function watch(
   child: ChildProcess,
   timeoutMs: number,
-  memoryBytes: number,
+  isOver: () => 'memory' | 'disk' | undefined,
   signal: AbortSignal | undefined,
 ): Promise<Confined> {
   let ended: Confined['outcome'] | undefined;
@@ -66,22 +77,25 @@ function watch(
     message = `${message}${String(chunk)}`.slice(-KEPT);
   });
   const timer = setTimeout(() => stop('timeout'), timeoutMs);
-  const memory = setInterval(() => {
-    if (residentBytes(child.pid) > memoryBytes) stop('memory');
+  const limits = setInterval(() => {
+    const over = isOver();
+    if (over !== undefined) stop(over);
   }, 50);
   const abort = () => stop('failed');
   signal?.addEventListener('abort', abort);
   return new Promise((resolve) => {
     const finish = (outcome: Confined['outcome']) => {
       clearTimeout(timer);
-      clearInterval(memory);
+      clearInterval(limits);
       signal?.removeEventListener('abort', abort);
       resolve({ outcome, message });
     };
     child.once('error', () => finish('absent'));
     child.once('close', (code) => {
       killGroup(child);
-      finish(ended ?? (code === 0 ? 'passed' : 'failed'));
+      // What the shell says of a program that it cannot find.
+      const isAbsent = code === 127 && /: not found|No such file/.test(message);
+      finish(ended ?? (code === 0 ? 'passed' : isAbsent ? 'absent' : 'failed'));
     });
   });
 }
@@ -105,9 +119,29 @@ function residentBytes(pid: number | undefined): number {
   }
 }
 
+/** Whether a folder holds more than it may. */
+function isFull(folder: string, limit: number): boolean {
+  try {
+    const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
+    if (entries.length > MOST_FILES) return true;
+    const files = entries.filter((entry) => entry.isFile());
+    return files.reduce((n, { parentPath, name }) => n + statSync(join(parentPath, name)).size, 0) > limit;
+  } catch {
+    // It is writing, or gone.
+    return false;
+  }
+}
+
 interface Call {
   readonly command: string;
   readonly args: readonly string[];
+}
+
+/** A program that its shell gives so many seconds of computing: where we are killed, nobody else would end it. Several threads compute at once. */
+function mortal({ command, args }: Call, timeoutMs: number): Call {
+  if (process.platform === 'win32') return { command, args };
+  const seconds = 5 + 4 * Math.ceil(timeoutMs / 1000);
+  return { command: '/bin/sh', args: ['-c', `ulimit -t ${seconds}; exec "$0" "$@"`, command, ...args] };
 }
 
 function nodeCall(folder: string, program: string, memoryBytes: number): Call {

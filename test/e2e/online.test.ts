@@ -180,7 +180,7 @@ describe('training on drawn answers', () => {
     ];
     await ran(cli(['train', '--model', model, ...judge, '--steps', 8, '--batch', 8, '--lr', 1e-2]));
     const called = await ran(
-      train('by-a-judge', '--valid', 'none', '--steps', 2, '--reward', path.join(folder, 'judge')),
+      train('judged', '--valid', 'none', '--steps', 2, '--reward', path.join(folder, 'judge')),
     );
     expect(stepsOf(called)[0]!.metrics['rewards/model/std']).toBeGreaterThan(0);
   });
@@ -285,7 +285,7 @@ describe('what is wrong with a reward is said before any step', () => {
     test('marks answers from 0 to 1', async () => {
       const url = await openJudge((mark) => `I thought of 3 things. Mark: ${mark}`);
       const called = await ran(
-        train('by-a-judge', '--valid', 'none', '--steps', 2, '--reward', `0.5*judge:${url}/v1#fair`),
+        train('marked', '--valid', 'none', '--steps', 2, '--reward', `0.5*judge:${url}/v1#fair`),
       );
       const { metrics } = stepsOf(called)[0]!;
       expect(metrics['rewards/judge/mean']).toBeGreaterThan(0);

@@ -40,6 +40,25 @@ describe('recipes', () => {
     expect(openPeft(out, config).spec.settings).toMatchObject({ kind: 'lora', rank: 16 });
   });
 
+  test('kto.ts pulls good and bad answers apart, from 1/2 on', () => {
+    const out = path.join(toys.folder, 'kto');
+    const marked = writeRows(
+      path.join(toys.folder, 'marked.jsonl'),
+      Array.from({ length: 60 }, (_, i) => ({
+        prompt: `Is it ${i}?`,
+        completion: i % 2 === 0 ? 'Yes, it is.' : `No ${i}`,
+        label: i % 2 === 0,
+      })),
+    );
+    const { status, stdout, stderr } = run('kto.ts', toys.model, marked, out);
+    expect(status, stderr).toBe(0);
+    expect(stdout).toContain('step 1 of 18: loss 0.5000, divergence 0.000');
+    const [, good, bad] = /good ones gained ([-\d.]+) nats, bad ones ([-\d.]+)/.exec(stdout) ?? [];
+    expect(Number(good)).toBeGreaterThan(Number(bad) + 1);
+    const { config } = openModelSource(toys.model);
+    expect(openPeft(out, config).spec.settings).toMatchObject({ kind: 'lora', rank: 16 });
+  });
+
   test('reward.ts tells held-out pairs apart, and leaves a head that peft loads', () => {
     const out = path.join(toys.folder, 'reward');
     const pairs = writeRows(

@@ -16,6 +16,7 @@ torch.set_num_threads(threads)
 torch.manual_seed(0)
 folder, file = os.path.split(os.path.abspath(gguf))
 model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, dtype=torch.float32)
+model.is_quantized = False  # its weights were widened when they were read
 tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file)
 tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
 

@@ -179,9 +179,7 @@ describe('training on drawn answers', () => {
       'none',
     ];
     await ran(cli(['train', '--model', model, ...judge, '--steps', 8, '--batch', 8, '--lr', 1e-2]));
-    const called = await ran(
-      train('judged', '--valid', 'none', '--steps', 2, '--reward', path.join(folder, 'judge')),
-    );
+    const called = await ran(train('judged', '--valid', 'none', '--steps', 2, '--reward', path.join(folder, 'judge')));
     expect(stepsOf(called)[0]!.metrics['rewards/model/std']).toBeGreaterThan(0);
   });
 });

@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- house-style --base ANSWERS.jsonl --out PAIRS.jsonl`: preference pairs of a house style: our answers of examples/support over
+ * `npm run bench -- house-style --base ANSWERS.jsonl --out PAIRS.jsonl [--rows FILE]`: preference pairs of a house style: our answers of FILE (default: examples/support) over
  * the base model's own to the same prompts. ANSWERS comes from
  *
  *   tunesmith generate smollm2-135m-instruct --data examples/support/train.jsonl --max-tokens 40 --out ANSWERS.jsonl
@@ -20,12 +20,12 @@ interface Said {
 export async function main(args: readonly string[]): Promise<void> {
   const { values } = parseArgs({
     args: [...args],
-    options: { base: { type: 'string' }, out: { type: 'string' } },
+    options: { base: { type: 'string' }, out: { type: 'string' }, rows: { type: 'string', default: SUPPORT } },
   });
   const { base, out } = values;
   if (base === undefined || out === undefined)
     throw new Error('usage: house-style --base ANSWERS.jsonl --out PAIRS.jsonl');
-  const rows = linesOf<{ messages: Said[] }>(SUPPORT);
+  const rows = linesOf<{ messages: Said[] }>(values.rows);
   const pairs = linesOf<{ index: number; text: string }>(base).flatMap(({ index, text }) => {
     const { messages } = rows[index]!;
     const chosen = messages.at(-1)!.content;

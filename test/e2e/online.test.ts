@@ -184,6 +184,20 @@ describe('training on drawn answers', () => {
   });
 });
 
+test('the sums that ship with the package are met by their own answers, and not by junk', async () => {
+  const sums = path.join(import.meta.dirname, '../../examples/sums/train.jsonl');
+  const rows = readFileSync(sums, 'utf8').trim().split('\n');
+  for (const line of rows) {
+    const { prompt, answer } = JSON.parse(line) as { prompt: string; answer: string };
+    const [, a, sign, b] = /^What is (\d+) ([+-]) (\d+)\?$/.exec(prompt) ?? [];
+    expect(answer).toBe(`${a} ${sign} ${b} = ${Number(a) + (sign === '+' ? 1 : -1) * Number(b)}`);
+  }
+  const rewards = ['--reward', '0.5*numeric', '--reward', '0.5*regex:^\\d+ [+-] \\d+ = \\d+$'];
+  const plan = ['train', '--model', model, '--data', sums, '--method', 'grpo', '--name', 'sums', ...common, ...rewards];
+  const { lines } = await ran(cli([...plan, '--plan']));
+  expect(lines.some(({ type }) => type === 'plan')).toBe(true);
+});
+
 describe('what is wrong with a reward is said before any step', () => {
   const answer = (code: string) => `export default ({ answer }: { answer: string }): number => ${code};\n`;
   test.each([

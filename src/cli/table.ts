@@ -129,6 +129,11 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     group: 'runs',
     load: async () => (await import('./commands/runs.ts')).runsCompare,
   },
+  'runs merge': {
+    summary: 'make one adapter of several',
+    group: 'runs',
+    load: async () => (await import('./commands/runs-merge.ts')).runsMerge,
+  },
   'runs rm': {
     summary: 'remove runs',
     group: 'runs',

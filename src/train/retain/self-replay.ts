@@ -206,7 +206,14 @@ async function sampleRows(
     const firstIndex = rows.length;
     const asked = prompts.slice(firstIndex, firstIndex + PART);
     const part = asked.map((prompt) => [...prompt]);
-    for await (const event of generate(session, asked, { tokenizer, maxTokens, sampling, stopIds, firstIndex, signal })) {
+    for await (const event of generate(session, asked, {
+      tokenizer,
+      maxTokens,
+      sampling,
+      stopIds,
+      firstIndex,
+      signal,
+    })) {
       if (event.type !== 'result') continue;
       part[event.index - firstIndex]!.push(...event.ids);
       done++;

@@ -1,6 +1,13 @@
 import { resolve } from 'node:path';
 import { FORMATS, type Format } from '../data/formats/content.ts';
-import { createFindingLog, type FileFormat, type FindingLog, type ReadOptions, readPairs } from '../data/index.ts';
+import {
+  createFindingLog,
+  type FileFormat,
+  type FindingLog,
+  type ReadOptions,
+  type ReadProgress,
+  readPairs,
+} from '../data/index.ts';
 import { TunesmithError } from '../errors/index.ts';
 import { fileExists } from '../io/index.ts';
 import type { Role } from '../text/index.ts';
@@ -80,33 +87,31 @@ export function tellFormat(terminal: Terminal): (file: FileFormat) => void {
   };
 }
 
-/** How far the reading of files is: rows, and bytes of them on the disk. */
-interface Drawn {
-  readonly rows: number;
-  readonly bytes: number;
-  readonly total: number;
-}
-
 /** Shows how much of some files is read, and the time left. */
 export interface ByteProgress {
-  update(drawn: Drawn): void;
+  update(drawn: ReadProgress): void;
   /** Says how much room the work takes on the disk. */
   tellSpace(space: { readonly bytes: number; readonly folder: string; readonly free: number }): void;
   stop(): void;
 }
 
-/** Opens a bar for work that goes through files. */
-export function openByteProgress(terminal: Terminal, label: string): ByteProgress {
+/** Milliseconds between two looks of a bar. */
+const EVERY = 100;
+
+/** Opens a bar for work that goes through files. @param last what happens once all is read, in words */
+export function openByteProgress(terminal: Terminal, label: string, last = 'comparing them'): ByteProgress {
   const progress = openProgress(terminal, label);
   const since = Date.now();
+  let told = 0;
   return {
     update: ({ rows, bytes, total }) => {
-      const seconds = (Date.now() - since) / 1000;
+      const now = Date.now();
+      const seconds = (now - since) / 1000;
       // What is done at once needs no bar.
-      if (seconds < 1) return;
+      if (seconds < 1 || (now - told < EVERY && bytes < total)) return;
+      told = now;
       const left = bytes === 0 ? 0 : (seconds / bytes) * (total - bytes);
-      // All is read, and rows are now compared with each other.
-      const rest = bytes >= total ? 'comparing them' : `${durationText(left)} left`;
+      const rest = bytes >= total ? last : `${durationText(left)} left`;
       progress.update(bytes, total, `${countText(rows)} rows · ${rest}`);
     },
     tellSpace: ({ bytes, folder, free }) => {
@@ -118,18 +123,9 @@ export function openByteProgress(terminal: Terminal, label: string): ByteProgres
   };
 }
 
-/** Rows between looks at the clock. */
-const STEP = 1000;
-
-/** Shows how many rows are read. */
-export function openRowCount(terminal: Terminal, label: string): { next(): void; stop(): void } {
-  const progress = openProgress(terminal, label);
+/** Opens a bar for work of which is known how many rows it has. */
+export function openCountProgress(terminal: Terminal, label: string, total: number): { next(): void; stop(): void } {
+  const bar = openByteProgress(terminal, label, 'finishing');
   let rows = 0;
-  return {
-    next: () => {
-      rows++;
-      if (rows % STEP === 0) progress.update(rows, undefined, `${countText(rows)} rows`);
-    },
-    stop: () => progress.stop(),
-  };
+  return { next: () => bar.update({ rows: ++rows, bytes: rows, total }), stop: bar.stop };
 }

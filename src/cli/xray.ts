@@ -1,6 +1,14 @@
 import { withSystem } from '../data/conversation.ts';
 import type { FindingLog } from '../data/index.ts';
-import { contentRow, loadRows, type OnLong, type ReadOptions, type Row, readRows } from '../data/index.ts';
+import {
+  contentRow,
+  loadRows,
+  type OnLong,
+  type ReadOptions,
+  type ReadProgress,
+  type Row,
+  readRows,
+} from '../data/index.ts';
 import { TunesmithError } from '../errors/index.ts';
 import type { OpenedText } from '../evaluate/open.ts';
 import { type XrayExample, xrayRow } from '../evaluate/xray.ts';
@@ -16,6 +24,7 @@ export interface LookOptions {
   readonly onLong: OnLong;
   readonly pack: boolean;
   readonly system: string | undefined;
+  readonly onProgress: (progress: ReadProgress) => void;
 }
 
 /** Rows of files as a model sees them, from the row of that number on. */
@@ -45,7 +54,7 @@ async function* rowsOf(
   { text, system: own }: OpenedText,
   options: LookOptions,
 ): AsyncGenerator<Row> {
-  const { reading, log } = options;
+  const { reading, log, onProgress } = options;
   const system = options.system ?? own;
   if (text.format === 'raw') {
     // Pairs are raw text here, which only the loader of training makes of them.
@@ -55,7 +64,7 @@ async function* rowsOf(
     yield* loaded.rows;
     return;
   }
-  for await (const { content, source } of readRows(files, reading, { log })) {
+  for await (const { content, source } of readRows(files, reading, { log, onProgress })) {
     const row = contentRow(content, source);
     yield row.kind === 'messages' ? { ...row, messages: withSystem(row.messages, system) } : row;
   }

@@ -1,4 +1,5 @@
 import type { ErrorCode } from '../errors/index.ts';
+import { fileExists, fileSize } from '../io/files.ts';
 import type { Role } from '../text/messages.ts';
 import type { ColumnMap } from './columns.ts';
 import type { FindingLog } from './findings.ts';
@@ -40,6 +41,15 @@ export interface ReadEvents {
   onFormat?(format: FileFormat): void;
   /** Called after each record, rows or not. */
   onRecord?(source: RowSource): void;
+  /** Called after each record: how much of the files has been drawn. */
+  onProgress?(progress: ReadProgress): void;
+}
+
+/** How far the reading of files is: records, and bytes of them on the disk. */
+export interface ReadProgress {
+  readonly rows: number;
+  readonly bytes: number;
+  readonly total: number;
 }
 
 /**
@@ -53,7 +63,17 @@ export async function* readRows(
   events: ReadEvents,
 ): AsyncGenerator<ReadRow> {
   const opened = openFiles(files, options);
-  for (const path of opened.paths) yield* readFileRows(opened.open(path), options, events);
+  const total = opened.paths.reduce((sum, path) => sum + (fileExists(path) ? fileSize(path) : 0), 0);
+  let [before, rows] = [0, 0];
+  for (const path of opened.paths) {
+    const file = opened.open(path);
+    const onRecord: ReadEvents['onRecord'] = (source) => {
+      events.onRecord?.(source);
+      events.onProgress?.({ rows: ++rows, bytes: before + file.drawn(), total });
+    };
+    yield* readFileRows(file, options, { ...events, onRecord });
+    before += file.drawn();
+  }
   opened.finish();
 }
 

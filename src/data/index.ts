@@ -17,7 +17,14 @@ export {
 } from './batches.ts';
 export { cutDocument, packBlocks } from './blocks.ts';
 export { type ColumnMap, isKnownColumn, readPairs } from './columns.ts';
-export { type FileFormat, type ReadEvents, type ReadOptions, type ReadRow, readRows } from './convert.ts';
+export {
+  type FileFormat,
+  type ReadEvents,
+  type ReadOptions,
+  type ReadProgress,
+  type ReadRow,
+  readRows,
+} from './convert.ts';
 export {
   assertNoErrors,
   createFindingLog,
@@ -51,8 +58,15 @@ export { isDocumentOrData, openRecords, type PlainText, type RecordSource } from
 export type { RawRecord } from './records.ts';
 export type { Row, RowLabels, RowSource } from './row.ts';
 export { type Fields, type RowShape, SHAPES } from './shapes.ts';
-export { joinByKey } from './similar.ts';
-export { assignParts, groupRows, type Split, type SplitOptions, splitRows, type Validation } from './split.ts';
+export {
+  assignParts,
+  type Groups,
+  openGroups,
+  type Split,
+  type SplitOptions,
+  splitRows,
+  type Validation,
+} from './split.ts';
 export { collectStats, type DataStats, type Spread, type StatsCollector, type TokenStats } from './stats.ts';
 export { STRIPS, type Strip } from './strip-mail.ts';
 export { splitHalves, splitTails, type TailSplit, type TextRow } from './tails.ts';

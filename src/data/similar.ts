@@ -1,3 +1,5 @@
+import { openScratch, type Scratch } from '../io/scratch.ts';
+
 /**
  * Groups of near-duplicate texts, in time linear in the text.
  *
@@ -19,49 +21,81 @@ const BOILERPLATE = 0.1;
 
 /** The group of each text, groups numbered in order of first appearance. */
 export function groupSimilar(texts: readonly string[]): Int32Array {
-  const parents = Int32Array.from(texts, (_, i) => i);
-  const shingles = texts.map(shinglesOf);
-  const isBoilerplate = boilerplate(shingles);
-  const signatures = shingles.map((all) => signature(withoutBoilerplate(all, isBoilerplate)));
-  for (let band = 0; band < BINS; band += BAND) joinBand(band, signatures, parents);
-  return numbered(parents);
+  const similar = openSimilar(openScratch(Number.POSITIVE_INFINITY));
+  for (const text of texts) similar.add(text);
+  return numbered(similar.parents());
 }
 
-/** Joins groups that share a key, such as the same prompt. Keys of more than `most` members are left alone. */
-export function joinByKey(groups: Int32Array, keys: readonly string[], most: number): Int32Array {
-  const members = new Map<string, number[]>();
-  for (const [i, key] of keys.entries()) {
-    const list = members.get(key);
-    if (list === undefined) members.set(key, [i]);
-    else list.push(i);
-  }
-  const first = new Map<number, number>();
-  const parents = Int32Array.from(groups, (g, i) => {
-    if (!first.has(g)) first.set(g, i);
-    return first.get(g)!;
-  });
-  for (const list of members.values()) {
-    if (list.length <= most) for (const i of list) join(parents, list[0]!, i);
-  }
-  return numbered(parents);
+/** Bands of a signature, and rows whose keys of a band are in memory at once. */
+const BANDS = BINS / BAND;
+const AT_ONCE = 2 ** 19;
+
+/** Finds near-duplicates among texts that come one by one and are not kept. */
+export interface Similar {
+  add(text: string): void;
+  /** A forest over the texts: those under one root are near-duplicates. */
+  parents(): Int32Array;
 }
 
-/** One band at a time, so that only one table is in memory. */
-function joinBand(band: number, signatures: readonly Int32Array[], parents: Int32Array): void {
+/** @param scratch where word pairs, signatures and keys lie */
+export function openSimilar(scratch: Scratch): Similar {
+  const [shingles, signatures] = [scratch.lists(), scratch.lists()];
+  const places: number[] = [];
+  const counts = new Uint32Array(COUNTERS);
+  return {
+    add(text) {
+      const list = shinglesOf(text);
+      for (const s of list) counts[(s >>> 0) % COUNTERS]!++;
+      places.push(shingles.add(list));
+    },
+    parents() {
+      const limit = Math.max(20, BOILERPLATE * places.length);
+      const isBoilerplate = (s: number) => counts[(s >>> 0) % COUNTERS]! > limit;
+      const slices = 2 ** Math.ceil(Math.log2(Math.max(1, places.length / AT_ONCE)));
+      const heaps = scratch.table(2, BANDS * slices);
+      for (const [i, place] of places.entries()) {
+        const own = signature(withoutBoilerplate(shingles.at(place), isBoilerplate));
+        for (let band = 0; band < BANDS; band++) {
+          const key = bandKey(own, band * BAND);
+          heaps.push(band * slices + Math.floor(((key >>> 0) / 2 ** 32) * slices), key, i);
+        }
+        places[i] = signatures.add(own);
+      }
+      const parents = Int32Array.from(places, (_, i) => i);
+      const signatureOf = (i: number) => signatures.at(places[i]!);
+      for (let heap = 0; heap < BANDS * slices; heap++) joinHeap(heaps.part(heap), signatureOf, parents);
+      return parents;
+    },
+  };
+}
+
+function bandKey(own: Int32Array, band: number): number {
+  let key = 0;
+  for (let k = band; k < band + BAND; k++) key = mix(Math.imul(key, 31) + own[k]!);
+  return key;
+}
+
+/** @param records key and text, by text */
+function joinHeap(records: Uint32Array, signatureOf: (i: number) => Int32Array, parents: Int32Array): void {
   const buckets = new Map<number, number[]>();
-  for (const [i, sig] of signatures.entries()) {
-    let key = 0;
-    for (let k = band; k < band + BAND; k++) key = mix(Math.imul(key, 31) + sig[k]!);
+  for (let at = 0; at < records.length; at += 2) {
+    const [key, i] = [records[at]!, records[at + 1]!];
     const bucket = buckets.get(key);
     if (bucket === undefined) buckets.set(key, [i]);
-    else if (!joinFirst(i, bucket, signatures, parents) && bucket.length < BUCKET) bucket.push(i);
+    else if (!joinFirst(i, bucket, signatureOf, parents) && bucket.length < BUCKET) bucket.push(i);
   }
 }
 
-function joinFirst(i: number, bucket: readonly number[], signatures: readonly Int32Array[], parents: Int32Array) {
+function joinFirst(
+  i: number,
+  bucket: readonly number[],
+  signatureOf: (i: number) => Int32Array,
+  parents: Int32Array,
+): boolean {
+  const own = signatureOf(i);
   for (const j of bucket) {
     if (find(parents, i) === find(parents, j)) return true;
-    if (agreement(signatures[i]!, signatures[j]!) >= SIMILAR) {
+    if (agreement(own, signatureOf(j)) >= SIMILAR) {
       join(parents, i, j);
       return true;
     }
@@ -96,13 +130,6 @@ function shinglesOf(text: string): Int32Array {
   const pairs = new Set<number>();
   for (let i = 1; i < words.length; i++) pairs.add(mix(Math.imul(words[i - 1]!, 31) ^ words[i]!));
   return Int32Array.from(pairs);
-}
-
-function boilerplate(shingles: readonly Int32Array[]): (shingle: number) => boolean {
-  const counts = new Uint32Array(COUNTERS);
-  for (const list of shingles) for (const s of list) counts[(s >>> 0) % COUNTERS]!++;
-  const limit = Math.max(20, BOILERPLATE * shingles.length);
-  return (s) => counts[(s >>> 0) % COUNTERS]! > limit;
 }
 
 function withoutBoilerplate(all: Int32Array, isBoilerplate: (shingle: number) => boolean): Int32Array {
@@ -156,17 +183,20 @@ function find(parents: Int32Array, i: number): number {
   return root;
 }
 
-function join(parents: Int32Array, i: number, j: number): void {
+/** Puts two texts under one root. */
+export function join(parents: Int32Array, i: number, j: number): void {
   const a = find(parents, i);
   const b = find(parents, j);
   parents[Math.max(a, b)] = Math.min(a, b);
 }
 
-function numbered(parents: Int32Array): Int32Array {
-  const numbers = new Map<number, number>();
+/** The trees of a forest, numbered in order of first appearance. */
+export function numbered(parents: Int32Array): Int32Array {
+  const numbers = new Int32Array(parents.length).fill(-1);
+  let next = 0;
   return parents.map((_, i) => {
     const root = find(parents, i);
-    if (!numbers.has(root)) numbers.set(root, numbers.size);
-    return numbers.get(root)!;
+    if (numbers[root] === -1) numbers[root] = next++;
+    return numbers[root]!;
   });
 }

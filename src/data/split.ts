@@ -1,8 +1,11 @@
 import { TunesmithError } from '../errors/index.ts';
+import { openScratch, type Scratch } from '../io/scratch.ts';
 import { permutation } from '../math/random.ts';
+import { HEAPS, pushHash, repeatedHashes } from './check/duplicate-checks.ts';
+import { longHash } from './check/hashes.ts';
 import { createFindingLog, type FindingGroup } from './findings.ts';
 import type { Row } from './row.ts';
-import { groupSimilar, joinByKey, wordsOf } from './similar.ts';
+import { join, numbered, openSimilar, wordsOf } from './similar.ts';
 
 /** Where validation rows come from. */
 export type Validation =
@@ -171,9 +174,44 @@ function roomOfStrata<P extends string>(
 
 /** Groups of near-duplicates, and of rows with the same prompt. */
 export function groupRows(rows: readonly Row[]): Int32Array {
-  const groups = groupSimilar(rows.map(rowText));
-  // A prompt of many rows is an instruction ("Summarise:"), not the same question asked twice.
-  return joinByKey(groups, rows.map(promptKey), Math.max(10, Math.floor(rows.length * 0.05)));
+  const groups = openGroups(openScratch(Number.POSITIVE_INFINITY));
+  for (const row of rows) groups.add(row);
+  return groups.finish();
+}
+
+/** Groups rows that come one by one and are not kept. */
+export interface Groups {
+  /** @param key rows with the same one are of one group */
+  add(row: Row, key?: string): void;
+  /** The group of each row, groups numbered in order of first appearance. */
+  finish(): Int32Array;
+}
+
+/** @param scratch where what is compared lies */
+export function openGroups(scratch: Scratch): Groups {
+  const similar = openSimilar(scratch);
+  const [prompts, keys] = [scratch.table(3, HEAPS), scratch.table(3, HEAPS)];
+  let rows = 0;
+  return {
+    add(row, key) {
+      similar.add(rowText(row));
+      pushHash(prompts, longHash(promptKey(row)), rows);
+      if (key !== undefined) pushHash(keys, longHash(key), rows);
+      rows++;
+    },
+    finish() {
+      const parents = similar.parents();
+      // A prompt of many rows is an instruction ("Summarise:"), not the same question asked twice.
+      const most = Math.max(10, Math.floor(rows * 0.05));
+      for (const same of repeatedHashes(prompts, 3)) if (same.length <= most) joinAll(parents, same);
+      for (const same of repeatedHashes(keys, 3)) joinAll(parents, same);
+      return numbered(parents);
+    },
+  };
+}
+
+function joinAll(parents: Int32Array, same: readonly (readonly [number, number])[]): void {
+  for (const [row] of same) join(parents, same[0]![0], row);
 }
 
 function overlap(train: readonly Row[], held: readonly Row[]): FindingGroup[] {

@@ -316,6 +316,11 @@ export const DATA_CATALOGUE = {
     rule: 'An answer holds no further turns of the conversation.',
     fix: 'split the text into messages.',
   },
+  DATA_UNASKED: {
+    exit: 2,
+    rule: 'A question makes its answer likelier, as the other questions do theirs.',
+    fix: 'look at the row: its answer may belong to another question.',
+  },
   DATA_UNLEARNED: {
     exit: 2,
     rule: 'Training brings the loss of a row down as it does that of the others.',

@@ -5,10 +5,12 @@ import {
   type Placed,
   type RowsOptions,
   readCheckRows,
+  unaskedFindings,
 } from '../data/check/index.ts';
 import { buildMicroBatch, planMicroBatches } from '../data/index.ts';
 import { TunesmithError } from '../errors/index.ts';
 import { type Example, IGNORE, supervisedTokens } from '../text/example.ts';
+import { exampleLosses } from '../train/evaluate-loss.ts';
 import { createNetwork, forwardStates, type Network, readLosses } from '../train/network.ts';
 import { lossesOfRows } from '../train/row-losses.ts';
 import { rowRenderer } from '../train/rows.ts';
@@ -34,6 +36,8 @@ interface Looked extends Omit<MeantRow, 'asked' | 'said'> {
 interface Measured extends MeantRow {
   readonly loss: number;
   readonly tokens: number;
+  /** The loss of the answer alone, without its question. */
+  readonly alone: number | undefined;
 }
 
 /** Rows whose micro-batches are in flight at once. */
@@ -77,6 +81,7 @@ export async function* deepFindings(model: ModelRequest, request: DeepRequest): 
       request.onProgress(measured.length, total);
     }
     const rows = measured.slice(0, own.length);
+    yield* unaskedFindings(rows);
     yield* lossOutliers(
       rows.map(({ source, loss, tokens, answer }) => ({
         source,
@@ -103,6 +108,24 @@ function tryRender(render: () => readonly Example[]): Example | undefined {
 }
 
 async function measure(net: Network, rows: readonly Looked[]): Promise<Measured[]> {
+  const states = await measureStates(net, rows);
+  const asked = rows.flatMap((row, i) => (row.prompt === '' ? [] : [i]));
+  const alone = asked.map((i) => answerAlone(rows[i]!.example));
+  let next = 0;
+  for await (const { nll, tokens } of exampleLosses(net, alone)) {
+    const row = asked[next++]!;
+    states[row] = { ...states[row]!, alone: nll / tokens };
+  }
+  return states;
+}
+
+/** The answer of a row after nothing but the token that begins it. */
+function answerAlone({ ids, labels }: Example): Example {
+  const answer = labels.filter((label, i) => i > 0 && label !== IGNORE);
+  return { ids: Int32Array.of(ids[0]!, ...answer), labels: Int32Array.of(IGNORE, ...answer) };
+}
+
+async function measureStates(net: Network, rows: readonly Looked[]): Promise<Measured[]> {
   const examples = rows.map(({ example }) => example);
   const plans = planMicroBatches(
     examples.map(({ ids }) => ids.length),
@@ -132,6 +155,7 @@ async function measure(net: Network, rows: readonly Looked[]): Promise<Measured[
           tokens,
           asked: prompt === '' ? undefined : asked,
           said,
+          alone: undefined,
         };
       }
     }),

@@ -32,7 +32,7 @@ export async function startRequest(resolved: ResolvedConfig, places: Places, pul
       fix: `tunesmith train --from ${config.model} ...`,
     });
   }
-  const cache = join(places.home, 'replay');
+  const cache = places.home;
   if (base.run === undefined) return { kind: 'start', config, origins, base, cache };
   // `@last` will be another run tomorrow, and weights of our own are not what the hub has.
   return { kind: 'start', config: { ...config, model: base.path }, origins, base: { path: base.path }, cache };
@@ -68,7 +68,7 @@ export async function resumeRequest(name: string, places: Places, pull: Pull): P
     });
   }
   const base = await locateBase(found.run, places, pull);
-  return { kind: 'resume', run: found.run, base, cache: join(places.home, 'replay') };
+  return { kind: 'resume', run: found.run, base, cache: places.home };
 }
 
 /** The last event of a finished run, which has nothing to go on with. */

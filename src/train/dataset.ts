@@ -25,6 +25,7 @@ import type { Aligned } from './objective.ts';
 import type { Pretraining } from './pretrain/pretraining.ts';
 import type { Replay } from './retain/replay.ts';
 import { rowRenderer, type TextSetup } from './rows.ts';
+import { openShards, type ShardPlace } from './shards.ts';
 
 /** Rows as the model will see them, and what is to be known about them. */
 export interface Dataset {
@@ -54,6 +55,8 @@ export interface DatasetOptions {
   /** Tokens of the longest row that memory allows to train. */
   readonly longest: number;
   readonly seed: number;
+  /** Where rendered rows of large files are kept; nowhere if not given. */
+  readonly rendered?: Omit<ShardPlace, 'options'> | undefined;
 }
 
 /**
@@ -61,7 +64,15 @@ export interface DatasetOptions {
  *
  * @throws the first error among the findings, with all of them in its message
  */
-export async function openDataset({ data, method, text, model, longest, seed }: DatasetOptions): Promise<Dataset> {
+export async function openDataset({
+  data,
+  method,
+  text,
+  model,
+  longest,
+  seed,
+  rendered,
+}: DatasetOptions): Promise<Dataset> {
   const isClassified = method === 'classify';
   const load: LoadOptions = {
     ...(isClassified ? { answers: 'optional', labels: 'required' } : {}),
@@ -89,7 +100,15 @@ export async function openDataset({ data, method, text, model, longest, seed }: 
   const { maxLength, onLong, allow } = data;
   const limit = Math.min(model.maxPositions, longest);
   const length = { maxLength, limit, limitedBy: longest < model.maxPositions ? 'memory' : 'the model', onLong, allow };
-  const render = found === undefined ? rowRenderer(text, 'train') : classRenderer(text, found.classes);
+  const place = rendered && {
+    ...rendered,
+    options: { load, trainOn: text.trainOn },
+  };
+  const shards =
+    found === undefined
+      ? openShards(loaded.rows, loaded.files, rowRenderer(text, 'train'), place)
+      : { render: classRenderer(text, found.classes), keep: () => {} };
+  const { render } = shards;
   const train = prepareExamples(split.train, render, length);
   // Validation rows are not shortened: they need no backward pass, and the figures should be of whole rows.
   const rest = { ...length, maxLength: model.maxPositions };
@@ -97,6 +116,7 @@ export async function openDataset({ data, method, text, model, longest, seed }: 
     Prepared,
     Prepared,
   ];
+  shards.keep();
   const findings = mergeGroups(
     ...[loaded, validLoaded, split, found, train, select, report].map((part) => part?.findings ?? []),
   );

@@ -245,7 +245,11 @@ async function openInputs(
   // A length that is set is held against the rows, which may all be shorter.
   const longest = pinned.maxLength ?? longestTrainable(trainee, around.memoryBytes);
   const { method } = config;
-  const reading = { data: pinned, text, model: source.config, longest, seed };
+  const rendered =
+    request.cache === undefined || source.text === undefined
+      ? undefined
+      : { folder: join(request.cache, 'rendered'), text: source.text, clock };
+  const reading = { data: pinned, text, model: source.config, longest, seed, rendered };
   const open = objectives(method)?.open ?? openDataset;
   const read =
     documents === undefined || method.kind !== 'pretrain'

@@ -1,4 +1,4 @@
-export { lossOutliers } from './deep/loss-outliers.ts';
+export { lossOutliers, unaskedFindings } from './deep/loss-outliers.ts';
 export { type MeantRow, meaningFindings } from './deep/meaning.ts';
 export { type FixResult, fixFile, fixLogText, parseFixLog, undoFix } from './fix.ts';
 export type { CheckGroup } from './gathered.ts';

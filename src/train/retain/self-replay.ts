@@ -149,12 +149,13 @@ async function generatedRows(run: RunContext, self: SelfReplay, signal: AbortSig
     const message = 'is gone: what the model said before it trained, which is replayed.';
     throw new TunesmithError('RUN_CHECKPOINT', { file, message, fix: 'start the run anew' });
   }
-  const cached = run.cache === undefined ? undefined : join(run.cache, `${await keyOf(run, self)}.jsonl`);
+  const folder = run.cache === undefined ? undefined : join(run.cache, 'replay');
+  const cached = folder && join(folder, `${await keyOf(run, self)}.jsonl`);
   const keep = (rows: readonly (readonly number[])[]) => writeAtomic(file, rowsText(rows));
   const isKnown = cached !== undefined && fileExists(cached);
   const rows = isKnown ? readRows(cached) : await sampleRows(run, self, there, keep, signal);
   if (cached !== undefined && !isKnown) {
-    makeFolder(run.cache!);
+    makeFolder(folder!);
     writeAtomic(cached, rowsText(rows));
   }
   keep(rows);

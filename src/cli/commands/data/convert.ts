@@ -24,7 +24,7 @@ import { TunesmithError } from '../../../errors/index.ts';
 import { fileExists, readJson, writeAtomic } from '../../../io/index.ts';
 import { ROLES, type Role } from '../../../text/index.ts';
 import { type Context, defineCommand, type Values } from '../../command.ts';
-import { dataReading, openRowCount, outOptions, readOptions, requireOut, tellFormat } from '../../data.ts';
+import { dataReading, openByteProgress, outOptions, readOptions, requireOut, tellFormat } from '../../data.ts';
 import { countText } from '../../format.ts';
 import { dataFiles } from '../../hub-data.ts';
 
@@ -84,11 +84,14 @@ export const convert = defineCommand({
     const reading = dataReading(options.group === undefined ? options : withoutJoin(options));
     const run = { out, to, log: reading.log, context };
     if (options.group === undefined) {
-      const rows = readRows(positionals, reading.options, {
-        log: reading.log,
-        onFormat: tellFormat(context.terminal),
-      });
-      await write(rows, run);
+      const progress = openByteProgress(context.terminal, 'converting', 'finishing the file');
+      const onFormat = tellFormat(context.terminal);
+      const events = { log: reading.log, onFormat, onProgress: progress.update };
+      try {
+        await write(readRows(positionals, reading.options, events), run);
+      } finally {
+        progress.stop();
+      }
       return 0;
     }
     const { conversations, counts } = await joinRows(positionals, options, reading.log);
@@ -157,7 +160,6 @@ interface Run {
 async function write(rows: AsyncIterable<ReadRow> | Iterable<ReadRow>, { out, to, log, context }: Run): Promise<void> {
   const { terminal, signal } = context;
   const writer = openRecordWriter(out, columnsOf(to));
-  const count = openRowCount(terminal, 'converting');
   const lost = new Map<string, number>();
   let [read, written] = [0, 0];
   let kind: Content['kind'] | undefined;
@@ -165,7 +167,6 @@ async function write(rows: AsyncIterable<ReadRow> | Iterable<ReadRow>, { out, to
     for await (const { content, source, fields } of rows) {
       signal.throwIfAborted();
       read++;
-      count.next();
       for (const name of Object.keys(fields)) {
         if (!isKnownColumn(name)) lost.set(`column ${name}`, (lost.get(`column ${name}`) ?? 0) + 1);
       }
@@ -184,7 +185,6 @@ async function write(rows: AsyncIterable<ReadRow> | Iterable<ReadRow>, { out, to
     assertNoErrors(findings);
     writer.commit();
   } finally {
-    count.stop();
     writer.discard();
   }
   if (to === 'llamafactory') describe(out, kind ?? 'chat');

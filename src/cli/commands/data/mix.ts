@@ -9,12 +9,22 @@ import {
   mixOrder,
   mixTimes,
   openRecordWriter,
+  type ReadProgress,
   readRows,
   writeContent,
 } from '../../../data/index.ts';
 import { TunesmithError } from '../../../errors/index.ts';
+import { fileSize } from '../../../io/index.ts';
 import { type Context, defineCommand, type Values } from '../../command.ts';
-import { dataReading, openRowCount, outOptions, readOptions, requireOut, tellFormat } from '../../data.ts';
+import {
+  dataReading,
+  openByteProgress,
+  openCountProgress,
+  outOptions,
+  readOptions,
+  requireOut,
+  tellFormat,
+} from '../../data.ts';
 import { countText, table } from '../../format.ts';
 import { dataSources } from '../../hub-data.ts';
 
@@ -69,26 +79,26 @@ export const mix = defineCommand({
       rowsOf(own, mixTimes(sizes[i] ?? 0, counts[i] ?? 0, seed, i), options, reading),
     );
     const writer = openRecordWriter(out);
-    const count = openRowCount(terminal, 'mixing');
+    const mixed = counts.reduce((a, b) => a + b, 0);
+    const progress = openCountProgress(terminal, 'mixing', mixed);
     try {
       for (const source of mixOrder(counts, seed)) {
         signal.throwIfAborted();
-        count.next();
+        progress.next();
         const next = await sources[source]?.next();
         if (next === undefined || next.done === true) throw new Error('internal: a source has fewer rows than it had');
         for (const record of next.value) writer.write(record);
       }
       writer.commit();
     } finally {
-      count.stop();
+      progress.stop();
       writer.discard();
     }
-    const all = counts.reduce((a, b) => a + b, 0);
     const parts = positionals.map((file, i) => {
       const [size, taken] = [sizes[i] ?? 0, counts[i] ?? 0];
-      return { file, rows: size, taken, share: taken / Math.max(1, all), epochs: taken / Math.max(1, size) };
+      return { file, rows: size, taken, share: taken / Math.max(1, mixed), epochs: taken / Math.max(1, size) };
     });
-    terminal.emit({ type: 'mixed', out, rows: all, seed, sources: parts });
+    terminal.emit({ type: 'mixed', out, rows: mixed, seed, sources: parts });
     const lines = parts.map((p) => [
       p.file,
       countText(p.rows),
@@ -97,7 +107,7 @@ export const mix = defineCommand({
       p.epochs.toFixed(2),
     ]);
     terminal.print(table([['source', 'rows', 'taken', 'share', 'epochs'], ...lines]));
-    terminal.print(`${countText(all)} rows to ${out}.`);
+    terminal.print(`${countText(mixed)} rows to ${out}.`);
     return 0;
   },
 });
@@ -110,7 +120,13 @@ async function countRows(
   { options, log }: Reading,
   { terminal, signal }: Context,
 ) {
-  const count = openRowCount(terminal, 'counting');
+  const progress = openByteProgress(terminal, 'counting', 'mixing');
+  const total = files.flat().reduce((sum, file) => sum + fileSize(file), 0);
+  let [before, bytes, rows] = [0, 0, 0];
+  const onProgress = (drawn: ReadProgress) => {
+    bytes = drawn.bytes;
+    progress.update({ rows: rows + drawn.rows, bytes: before + bytes, total });
+  };
   const sizes: number[] = [];
   let first: { readonly format: Format; readonly path: string } | undefined;
   const onFormat = (found: Parameters<ReturnType<typeof tellFormat>>[0]) => {
@@ -122,21 +138,22 @@ async function countRows(
   };
   try {
     for (const file of files) {
-      let rows = 0;
-      for await (const { content, source } of readRows(file, options, { log, onFormat })) {
+      let own = 0;
+      for await (const { content, source } of readRows(file, options, { log, onFormat, onProgress })) {
         signal.throwIfAborted();
-        count.next();
-        rows++;
+        own++;
         const written = flags.to === undefined ? undefined : writeContent(content, flags.to as Format);
         if (written !== undefined && written.records === undefined) {
-          rows--;
+          own--;
           log.add({ code: 'DATA_NO_FORM', ...source, message: written.refused });
         }
       }
-      sizes.push(rows);
+      sizes.push(own);
+      before += bytes;
+      rows += own;
     }
   } finally {
-    count.stop();
+    progress.stop();
   }
   return sizes;
 }

@@ -4,18 +4,17 @@ import {
   assignParts,
   contentRow,
   formatFindings,
-  groupRows,
-  joinByKey,
+  openGroups,
   openRecordWriter,
-  type ReadRow,
-  type Row,
+  type ReadProgress,
   readRows,
 } from '../../../data/index.ts';
 import { TunesmithError } from '../../../errors/index.ts';
-import { makeFolder } from '../../../io/index.ts';
+import { freeDiskBytes, makeFolder } from '../../../io/index.ts';
+import { openScratch, SCRATCH_BUDGET, scratchFolder } from '../../../io/scratch.ts';
 import { type Context, defineCommand } from '../../command.ts';
-import { dataReading, openRowCount, readOptions, requireFree, tellFormat } from '../../data.ts';
-import { countText, table } from '../../format.ts';
+import { type ByteProgress, dataReading, openByteProgress, readOptions, requireFree, tellFormat } from '../../data.ts';
+import { bytesText, countText, table } from '../../format.ts';
 import { dataFiles } from '../../hub-data.ts';
 
 const PARTS = ['train', 'valid', 'test'] as const;
@@ -56,22 +55,21 @@ export const split = defineCommand({
     const { terminal } = context;
     const shares = requireShares(options.valid ?? 0.1, options.test ?? 0);
     const reading = dataReading(options);
-    const { rows, strata, keys } = await readKeys(positionals, options, reading, context);
-    const alike = groupRows(rows);
-    const groups = options.group === undefined ? alike : joinByKey(alike, keys, rows.length);
-    const wanted = { valid: Math.round(shares.valid * rows.length), test: Math.round(shares.test * rows.length) };
+    const { groups, strata } = await readGroups(positionals, options, reading, context);
+    const rows = groups.length;
+    const wanted = { valid: Math.round(shares.valid * rows), test: Math.round(shares.test * rows) };
     const seed = options.seed ?? 0;
     const parts = assignParts(groups, wanted, seed, options.stratify === undefined ? undefined : strata);
     const partOf = (i: number): Part => parts[groups[i] ?? -1] ?? 'train';
     const sizes: Record<Part, number> = { train: 0, valid: 0, test: 0 };
-    for (const i of rows.keys()) sizes[partOf(i)]++;
-    const count = new Set(groups).size;
+    for (const i of groups.keys()) sizes[partOf(i)]++;
+    const count = groups.reduce((most, group) => Math.max(most, group + 1), 0);
     requireFilled(sizes, { train: 1, ...shares }, count);
     const files = partFiles(sizes, options, positionals);
-    await writeParts(readRows(positionals, reading.options, { log: reading.log }), files, partOf, context);
+    await writeParts(positionals, reading, files, partOf, context);
     terminal.emit({ type: 'split', files, rows: sizes, groups: count, seed });
     const lines = entriesOf(files).map(([part, file]) => {
-      return [file, countText(sizes[part]), `${((100 * sizes[part]) / rows.length).toFixed(1)} %`];
+      return [file, countText(sizes[part]), `${((100 * sizes[part]) / rows).toFixed(1)} %`];
     });
     terminal.print(table([['file', 'rows', 'share'], ...lines]));
     terminal.print(`${countText(count)} groups of rows that are alike or ask the same; each is in one part.`);
@@ -79,37 +77,62 @@ export const split = defineCommand({
   },
 });
 
-interface Keys {
-  readonly rows: readonly Row[];
+interface Grouped {
+  /** The group of each row. */
+  readonly groups: Int32Array;
   /** The value of the column to stratify by, for each row. */
   readonly strata: readonly string[];
-  readonly keys: readonly string[];
 }
 
-/** Reads all rows once. @throws the first error among what is wrong with them */
-async function readKeys(
+/** Bytes that are put aside for each byte of a file: word pairs, signatures and keys. */
+const ASIDE = 1.5;
+
+/** Reads all rows once, and keeps none. @throws the first error among what is wrong with them; DISK_FULL */
+async function readGroups(
   files: readonly string[],
   { stratify, group }: { readonly stratify?: string; readonly group?: string },
   { options, log }: ReturnType<typeof dataReading>,
   { terminal, signal }: Context,
-): Promise<Keys> {
-  const count = openRowCount(terminal, 'reading');
-  const [rows, strata, keys]: [Row[], string[], string[]] = [[], [], []];
+): Promise<Grouped> {
+  const progress = openByteProgress(terminal, 'reading');
+  const scratch = openScratch();
+  const groups = openGroups(scratch);
+  const strata: string[] = [];
+  const names = new Map<string, string>();
+  let isSpaceTold = false;
+  const onProgress = (drawn: ReadProgress) => {
+    if (!isSpaceTold) tellSpace(drawn.total * ASIDE, progress);
+    isSpaceTold = true;
+    progress.update(drawn);
+  };
   try {
-    for await (const { content, source, fields } of readRows(files, options, { log, onFormat: tellFormat(terminal) })) {
+    const events = { log, onFormat: tellFormat(terminal), onProgress };
+    for await (const { content, source, fields } of readRows(files, options, events)) {
       signal.throwIfAborted();
-      count.next();
-      rows.push(contentRow(content, source));
-      if (stratify !== undefined) strata.push(cellOf(fields, stratify, source));
-      if (group !== undefined) keys.push(cellOf(fields, group, source));
+      groups.add(contentRow(content, source), group === undefined ? undefined : cellOf(fields, group, source));
+      if (stratify === undefined) continue;
+      const name = cellOf(fields, stratify, source);
+      if (!names.has(name)) names.set(name, name);
+      strata.push(names.get(name)!);
     }
+    const findings = log.groups();
+    if (findings.length > 0) terminal.say(formatFindings(findings));
+    assertNoErrors(findings);
+    return { groups: groups.finish(), strata };
   } finally {
-    count.stop();
+    progress.stop();
+    scratch.close();
   }
-  const findings = log.groups();
-  if (findings.length > 0) terminal.say(formatFindings(findings));
-  assertNoErrors(findings);
-  return { rows, strata, keys };
+}
+
+/** Says how much room the comparison takes where it does not fit into memory. @throws DISK_FULL */
+function tellSpace(bytes: number, progress: ByteProgress): void {
+  if (bytes < SCRATCH_BUDGET) return;
+  const free = freeDiskBytes(scratchFolder());
+  progress.tellSpace({ bytes, folder: scratchFolder(), free });
+  if (bytes < free) return;
+  const message = `${bytesText(bytes)} are put aside while so many rows are compared, and ${bytesText(free)} are free.`;
+  throw new TunesmithError('DISK_FULL', { message, file: scratchFolder() });
 }
 
 type Files = Readonly<Partial<Record<Part, string>>>;
@@ -141,20 +164,23 @@ function partFiles(
 }
 
 async function writeParts(
-  rows: AsyncIterable<ReadRow>,
+  inputs: readonly string[],
+  { options, log }: ReturnType<typeof dataReading>,
   files: Files,
   partOf: (i: number) => Part,
-  { signal }: Context,
+  { terminal, signal }: Context,
 ): Promise<void> {
+  const progress = openByteProgress(terminal, 'writing', 'finishing');
   const writers = new Map(entriesOf(files).map(([part, file]) => [part, openRecordWriter(file)]));
   try {
     let i = 0;
-    for await (const { fields } of rows) {
+    for await (const { fields } of readRows(inputs, options, { log, onProgress: progress.update })) {
       signal.throwIfAborted();
       writers.get(partOf(i++))?.write(fields);
     }
     for (const writer of writers.values()) writer.commit();
   } finally {
+    progress.stop();
     for (const writer of writers.values()) writer.discard();
   }
 }

@@ -10,7 +10,7 @@ import { TunesmithError } from '../../../errors/index.ts';
 import { openTextOf } from '../../../evaluate/open.ts';
 import { rowRenderer } from '../../../train/rows.ts';
 import { defineCommand } from '../../command.ts';
-import { dataReading, openRowCount, readOptions, tellFormat } from '../../data.ts';
+import { dataReading, openByteProgress, readOptions, tellFormat } from '../../data.ts';
 import { countText, table } from '../../format.ts';
 import { dataFiles } from '../../hub-data.ts';
 import { modelOptions, requestModel } from '../../models.ts';
@@ -42,11 +42,11 @@ export const stats = defineCommand({
     }
     const { options: reading, log } = dataReading(options);
     const collector = collectStats(model === undefined ? undefined : await tokensOf(model));
-    const count = openRowCount(terminal, 'counting');
+    const progress = openByteProgress(terminal, 'counting', 'adding up');
+    const events = { log, onFormat: tellFormat(terminal), onProgress: progress.update };
     try {
-      for await (const { content, source } of readRows(positionals, reading, { log, onFormat: tellFormat(terminal) })) {
+      for await (const { content, source } of readRows(positionals, reading, events)) {
         signal.throwIfAborted();
-        count.next();
         try {
           collector.add(content, source);
         } catch (error) {
@@ -56,7 +56,7 @@ export const stats = defineCommand({
         }
       }
     } finally {
-      count.stop();
+      progress.stop();
     }
     const findings = log.groups();
     const result = collector.finish();

@@ -4,7 +4,7 @@ import { openTextOf } from '../../../evaluate/open.ts';
 import type { XrayExample } from '../../../evaluate/xray.ts';
 import { writeAtomic } from '../../../io/index.ts';
 import { defineCommand } from '../../command.ts';
-import { dataReading, readOptions, requireFree } from '../../data.ts';
+import { dataReading, openByteProgress, readOptions, requireFree } from '../../data.ts';
 import { dataFiles } from '../../hub-data.ts';
 import { modelOptions, requestModel } from '../../models.ts';
 import { readSystem } from '../../prompts.ts';
@@ -68,12 +68,14 @@ export const xray = defineCommand({
     if (html !== undefined) requireFree(html, options.force, positionals);
     const { options: reading, log } = dataReading(options);
     const opened = openTextOf(await requestModel(model, {}, context), { allow: options.allow });
+    const progress = openByteProgress(terminal, 'looking for the rows', 'showing them');
     const examples = await lookAtRows(positionals, opened, {
+      onProgress: progress.update,
       ...{ reading, log, rows: options.rows ?? 3, from: options.from ?? 1, pack: options.pack ?? true },
       maxLength: options['max-length'],
       onLong: (options['on-long'] ?? 'trim-context') as OnLong,
       system: await readSystem(options.system),
-    });
+    }).finally(progress.stop);
     const findings = log.groups();
     if (findings.length > 0) terminal.say(formatFindings(findings));
     if (examples.length === 0) assertNoErrors(findings);

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { CATALOGUE } from '../../../errors/index.ts';
 import type { CheckGroup } from '../gathered.ts';
 import type { CheckFinding } from '../types.ts';
-import { lossOutliers } from './loss-outliers.ts';
+import { lossOutliers, unaskedFindings } from './loss-outliers.ts';
 import { type MeantRow, meaningFindings } from './meaning.ts';
 import { suspects } from './suspects.ts';
 
@@ -26,6 +26,21 @@ describe('losses that stand out', () => {
     expect([...lossOutliers([...usual, { source: at(42), loss: 0.05, tokens: 3 }], '')]).toEqual([]);
     expect([...lossOutliers([{ source: at(1), loss: 90, tokens: 30 }], '')]).toEqual([]);
   });
+});
+
+test('an answer that its question makes no likelier stands out where other questions help', () => {
+  const rows = Array.from({ length: 30 }, (_, i) => ({
+    source: at(i + 1),
+    loss: 2,
+    alone: 2.8 + (i % 5) / 20,
+    tokens: 30,
+  }));
+  const odd = { source: at(31), loss: 2.6, alone: 2.6, tokens: 30 };
+  expect([...unaskedFindings([...rows, odd])].map(({ code, source }) => [code, source?.line])).toEqual([
+    ['DATA_UNASKED', 31],
+  ]);
+  const useless = rows.map((row) => ({ ...row, alone: row.loss + 0.05 }));
+  expect([...unaskedFindings([...useless, odd])]).toEqual([]);
 });
 
 describe('what rows mean', () => {

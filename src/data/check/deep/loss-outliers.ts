@@ -61,3 +61,34 @@ export function* lossOutliers(rows: readonly MeasuredRow[], when: string): Itera
     }
   }
 }
+
+/** What questions must make their answers likelier by, nats per token, before one that does not can be told; and deviations below. */
+const HELPED = { nats: 0.2, deviations: 2, tokens: 8 };
+
+/**
+ * Answers that their question makes no likelier, where questions do so elsewhere: the answer may belong to another. It tells swapped answers far better
+ * than their loss does, which says mostly how plain an answer is.
+ */
+export function* unaskedFindings(
+  rows: readonly (MeasuredRow & { readonly alone: number | undefined })[],
+): Iterable<Placed> {
+  const asked = rows.filter(({ alone, tokens }) => alone !== undefined && tokens >= HELPED.tokens);
+  if (asked.length < FEWEST) return;
+  const gain = ({ alone, loss }: (typeof rows)[number]) => alone! - loss;
+  const scores = robustScores(asked.map(gain), 0.1);
+  if (scores.middle < HELPED.nats) return;
+  for (const row of asked) {
+    const deviations = -scores.of(gain(row));
+    if (deviations < HELPED.deviations || gain(row) > scores.middle / 4) continue;
+    const message = `has an answer that its question makes ${gain(row) > 0.005 ? `only ${nats(gain(row))} nats per token` : 'no'} likelier, where half of the questions help by ${nats(scores.middle)}.`;
+    const { source, quote } = row;
+    yield {
+      code: 'DATA_UNASKED',
+      severity: 'review',
+      source,
+      message,
+      quote,
+      score: evidence(deviations, HELPED.deviations),
+    };
+  }
+}

@@ -9,6 +9,7 @@ const EVIDENCE: Readonly<Partial<Record<ErrorCode, readonly [Suspicion, number]>
   DATA_LABEL_SUSPECT: ['mislabelled', 0.9],
   DATA_LOSS_HIGH: ['mislabelled', 0.7],
   DATA_UNLEARNED: ['mislabelled', 0.8],
+  DATA_UNASKED: ['mislabelled', 0.8],
   DATA_FORGOTTEN: ['mislabelled', 0.5],
 
   DATA_LANGUAGE: ['mislabelled', 0.3],

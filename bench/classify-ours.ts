@@ -7,10 +7,10 @@ import { initialAdapter } from '../src/model/adapter-handles.ts';
 import { uploadBase } from '../src/model/base.ts';
 import { openModelSource } from '../src/model/source.ts';
 import { type Example, IGNORE } from '../src/text/index.ts';
-import { argMax, calibrate } from '../src/train/classify/calibrate.ts';
-import { decide } from '../src/train/classify/decide.ts';
+import { argMax } from '../src/train/classify/calibrate.ts';
 import { initialScore } from '../src/train/classify/head.ts';
-import { classLogits } from '../src/train/classify/predict.ts';
+import { distanceOf, fitLikeness } from '../src/train/classify/likeness.ts';
+import { classLogits, classStates, type Seen } from '../src/train/classify/predict.ts';
 import { microBatches } from '../src/train/loop.ts';
 import { createNetwork } from '../src/train/network.ts';
 import { initialState, trainStep } from '../src/train/step.ts';
@@ -53,12 +53,37 @@ const logitsOf = async (ids: readonly (readonly number[])[]) => {
 const logits = await logitsOf(test.map(({ ids }) => ids));
 const tested = performance.now();
 const peakBytes = (await engine.stats()).peakBytes + process.resourceUsage().maxRSS * 1024;
-const judged = await logitsOf(select.map(({ ids }) => ids));
-const calibration =
-  calibrate({ kind: 'single', logits: judged, classes: select.map((row) => [row.class]) }, 0.9) ?? null;
-const noneOf = (rows: readonly Float32Array[]) =>
-  rows.filter((row) => decide(row, 'single', calibration).isNone === true).length / rows.length;
-const none = [noneOf(logits), noneOf(await logitsOf(odd))] as const;
+const judge = async (rows: readonly (readonly number[])[]) => {
+  const found: Seen[] = [];
+  for await (const row of classStates(
+    net,
+    rows.map((ids) => exampleOf(ids, 0)),
+  ))
+    found.push(row);
+  return found;
+};
+const seen = await judge(train.map(({ ids }) => ids));
+const likeness = fitLikeness(
+  seen.map(({ state }) => state),
+  train.map((row) => row.class),
+);
+const foreign = await judge(odd);
+const own = [...(await judge(select.map(({ ids }) => ids))), ...(await judge(test.map(({ ids }) => ids)))];
+/** The negative free energy of logits, which is another measure of likeness (Liu et al. 2020, arXiv:2010.03759). */
+const energyOf = (logits: Float32Array) => {
+  const most = Math.max(...logits);
+  return most + Math.log(logits.reduce((sum, z) => sum + Math.exp(z - most), 0));
+};
+/** Share of pairs of an own and a foreign text that a measure of strangeness puts in the right order. */
+const told = (strangeness: (one: (typeof seen)[number]) => number) => {
+  const [inside, outside] = [own.map(strangeness), foreign.map(strangeness)];
+  const pairs = outside.flatMap((far) => inside.map((near) => (far > near ? 1 : far === near ? 0.5 : 0)));
+  return pairs.reduce((a: number, b) => a + b, 0) / pairs.length;
+};
+const none = {
+  distance: told(({ state }) => distanceOf(likeness, state)),
+  energy: told(({ logits }) => -energyOf(logits)),
+};
 await engine.close();
 const result: ClassifySide = {
   predicted: logits.map(argMax),

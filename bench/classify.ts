@@ -1,13 +1,13 @@
 /**
- * `npm run bench -- classify --data ROWS.(jsonl|csv) [--data OTHER] [--rows N] [--labels N] [--test N] [--steps N] [--threads N]`: a classifier over
+ * `npm run bench -- classify --data ROWS.(jsonl|csv) [--data OTHER] [--rows N] [--labels N] [--test N] [--steps N] [--threads N] [--keep DIR]`: a classifier over
  * LoRA r 16 on all linear layers of SmolLM2-135M, through us and through transformers + peft, on the same token ids, steps and rates; and TF-IDF with logistic
  * regression on the same texts. Prints macro-F1 with its bootstrap interval, time and peak memory; of ours also what share of the rows of the other
- * file comes out as none of these.
+ * file is told apart from its own. With --keep the results of each side stay in a folder, and a second call goes on from there.
  *
  * Rows are {text, label} (or a table with text and label or category). A subset is drawn by a fixed seed, so that a run takes minutes.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -50,8 +50,8 @@ export interface ClassifySide {
   readonly testSeconds: number;
   readonly peakBytes: number;
   readonly losses?: readonly number[];
-  /** Of ours: share of none of these among the test rows, and among those of the other file. */
-  readonly none?: readonly [number, number];
+  /** Of ours: share of pairs of an own and a foreign text that a measure of strangeness tells apart. */
+  readonly none?: { readonly distance: number; readonly energy: number };
 }
 
 interface Size {
@@ -78,6 +78,7 @@ export async function main(args: readonly string[]): Promise<void> {
       steps: { type: 'string', default: '40' },
       threads: { type: 'string' },
       python: { type: 'string' },
+      keep: { type: 'string' },
     },
   });
   const gguf = baseModelPath();
@@ -88,7 +89,8 @@ export async function main(args: readonly string[]): Promise<void> {
   const python = values.python ?? peerPython();
   const { tokenizer } = openText(openModelSource(gguf).text!, { now: new Date(0) });
   const sets = await Promise.all(values.data.map((file) => draw(file, size, tokenizer)));
-  const folder = mkdtempSync(join(tmpdir(), 'tunesmith-bench-'));
+  const folder = values.keep ?? mkdtempSync(join(tmpdir(), 'tunesmith-bench-'));
+  mkdirSync(folder, { recursive: true });
   for (const [i, set] of sets.entries()) {
     const other = sets[(i + 1) % sets.length]!;
     const workload = {
@@ -102,10 +104,13 @@ export async function main(args: readonly string[]): Promise<void> {
     const file = join(folder, `${i}.json`);
     writeFileSync(file, JSON.stringify(workload));
     const peers = join(import.meta.dirname, 'peers', 'peft');
-    const ours = side(process.execPath, [join(import.meta.dirname, 'classify-ours.ts'), gguf, file, threads]);
+    const result = (name: string) => join(folder, `${i}-${name}.json`);
+    const own = [join(import.meta.dirname, 'classify-ours.ts'), gguf, file, threads];
+    const ours = side(result('ours'), process.execPath, own);
     print('tunesmith', ours, workload);
-    print('peft', side(python, [join(peers, 'classify.py'), gguf, file, threads]), workload, ours);
-    print('TF-IDF + LR', side(python, [join(peers, 'tfidf.py'), file]), workload, ours);
+    const theirs = side(result('peft'), python, [join(peers, 'classify.py'), gguf, file, threads]);
+    print('peft', theirs, workload, ours);
+    print('TF-IDF + LR', side(result('tfidf'), python, [join(peers, 'tfidf.py'), file]), workload, ours);
   }
 }
 
@@ -115,9 +120,11 @@ function print(name: string, one: ClassifySide, { test, labels }: ClassifyWorklo
   const score = `macro-F1 ${macroF1(one.predicted, actual, labels).toFixed(3)} (${low.toFixed(3)} to ${high.toFixed(3)})`;
   const cost = `train ${one.trainSeconds.toFixed(1)} s, test ${one.testSeconds.toFixed(1)} s, peak ${(one.peakBytes / 1e9).toFixed(2)} GB`;
   console.log(`  ${name.padEnd(12)} ${score}  ${cost}`);
-  if (one.none !== undefined && !Number.isNaN(one.none[1])) {
-    const [own, other] = one.none.map((share) => `${(100 * share).toFixed(0)} %`);
-    console.log(`               none of these: ${own} of the test rows, ${other} of rows of the other file`);
+  if (one.none !== undefined && !Number.isNaN(one.none.distance)) {
+    const [distance, energy] = [one.none.distance, one.none.energy].map((share) => `${(100 * share).toFixed(1)} %`);
+    console.log(
+      `               pairs of own and foreign texts told apart: ${distance} by distance, ${energy} by energy`,
+    );
   }
   if (ours === undefined) return;
   const gain = interval(
@@ -153,10 +160,14 @@ function interval(figure: (rows: number[]) => number, rows: number): readonly [n
   return [percentile(values, 2.5)!, percentile(values, 97.5)!];
 }
 
-function side(command: string, args: readonly string[]): ClassifySide {
+/** Runs a side, unless its result is there already. */
+function side(result: string, command: string, args: readonly string[]): ClassifySide {
+  if (existsSync(result)) return JSON.parse(readFileSync(result, 'utf8')) as ClassifySide;
   const { stdout, stderr, status } = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 2 ** 26 });
   if (status !== 0) throw new Error(`${command} ended with ${status}: ${stderr.slice(-2000)}`);
-  return JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as ClassifySide;
+  const line = stdout.trim().split('\n').at(-1) ?? '';
+  writeFileSync(result, line);
+  return JSON.parse(line) as ClassifySide;
 }
 
 /** Distinct texts of the first labels by name, in an order of their own, cut into parts. */

@@ -3,8 +3,9 @@ import { TunesmithError } from '../errors/index.ts';
 import { sha256 } from '../io/index.ts';
 import { classRenderer } from '../train/classify/classes.ts';
 import { decide } from '../train/classify/decide.ts';
-import { type ClassifierFile, type LabelFile, readClassifier } from '../train/classify/file.ts';
-import { classLogits } from '../train/classify/predict.ts';
+import { type ClassifierFile, type LabelFile, readClassifier, readLikeness } from '../train/classify/file.ts';
+import { distanceOf, type Likeness } from '../train/classify/likeness.ts';
+import { classStates } from '../train/classify/predict.ts';
 import { requireVocabulary } from '../train/dataset.ts';
 import { createNetwork, type Network } from '../train/network.ts';
 import { identityOf } from './answer.ts';
@@ -55,7 +56,9 @@ export interface ClassifierSession {
  * @throws CLASSIFIER_MISSING, CLASSIFIER_FILE, and the errors of models, tokenizers and adapters
  */
 export async function openClassifier(model: ModelRequest): Promise<ClassifierSession> {
-  const { labels, kind, calibration } = readClassifier(model.adapter ?? model.path);
+  const folder = model.adapter ?? model.path;
+  const { labels, kind, calibration } = readClassifier(folder);
+  const likeness = calibration === null ? undefined : readLikeness(folder);
   const opened = openTextOf(model, {}, 'SEQ_CLS');
   const { engine, base, adapter, score } = await openWeights(model, opened.source, 'SEQ_CLS');
   if (score?.shape[0] !== labels.length) {
@@ -71,7 +74,7 @@ export async function openClassifier(model: ModelRequest): Promise<ClassifierSes
     rows: (file, reading) => readRows(reading === undefined ? opened : openTextOf(model, reading, 'SEQ_CLS'), file),
     classify: async function* (inputs, { signal } = {}) {
       const { examples } = prepare(inputs.map(asRow), opened);
-      yield* classifications(net, examples, { labels, kind, calibration }, signal);
+      yield* classifications(net, examples, { labels, kind, calibration, likeness }, signal);
     },
     identity: () => identityOf(model, opened.source),
     close: () => engine.close(),
@@ -88,13 +91,19 @@ function noHead({ adapter, path }: ModelRequest, labels: number): TunesmithError
 async function* classifications(
   net: Network,
   examples: readonly PreparedExample[],
-  { labels, kind, calibration }: Pick<LabelFile, 'labels' | 'kind' | 'calibration'>,
+  {
+    labels,
+    kind,
+    calibration,
+    likeness,
+  }: Pick<LabelFile, 'labels' | 'kind' | 'calibration'> & { readonly likeness: Likeness | undefined },
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Classification> {
   const names = (classes: readonly number[]) => classes.map((k) => labels[k]!);
   const ids = examples.map(({ example }) => example);
-  for await (const logits of classLogits(net, ids, signal)) {
-    const { probabilities, chosen, confident, isNone } = decide(logits, kind, calibration);
+  for await (const { logits, state } of classStates(net, ids, signal)) {
+    const distance = likeness && distanceOf(likeness, state);
+    const { probabilities, chosen, confident, isNone } = decide(logits, kind, calibration, distance);
     yield {
       labels: names(chosen),
       ...(confident === undefined ? {} : { confident: names(confident) }),

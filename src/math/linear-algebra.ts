@@ -87,3 +87,55 @@ function rotate(m: Rows, vectors: Rows, p: number, q: number): void {
     }
   }
 }
+
+/** Keeps the inverse of a covariance finite where rows are all alike. */
+const LEAST_VARIANCE = 1e-12;
+
+/**
+ * The covariance of rows that are centred, shrunk towards a multiple of the identity by as much as the rows are too few to tell (Ledoit and Wolf 2004, "A
+ * well-conditioned estimator for large-dimensional covariance matrices").
+ */
+export function shrunkCovariance(rows: Rows): Float64Array[] {
+  const width = rows[0]!.length;
+  const count = rows.length;
+  const sample = Array.from({ length: width }, () => new Float64Array(width));
+  for (const row of rows) for (let i = 0; i < width; i++) addScaled(sample[i]!, row, row[i]! / count);
+  const squares = sample.reduce((sum, row) => sum + dot(row, row), 0);
+  const mean = sample.reduce((sum, row, i) => sum + row[i]!, 0) / width;
+  // Norms are those of the paper: divided by the width.
+  const spread = squares / width - mean * mean;
+  const fourth = rows.reduce((sum, row) => sum + dot(row, row) ** 2, 0);
+  const error = Math.max(0, fourth / count - squares) / (count * width);
+  const share = spread <= 0 ? 1 : Math.min(1, error / spread);
+  // What does not vary at all still has an inverse.
+  const floor = Math.max(share * mean, LEAST_VARIANCE);
+  return sample.map((row, i) => row.map((x, j) => (1 - share) * x + (i === j ? floor : 0)));
+}
+
+/** The lower triangle L of a positive definite matrix L L^T (Cholesky). */
+export function factorOf(matrix: Rows): Float64Array[] {
+  const lower: Float64Array[] = [];
+  for (const [i, row] of matrix.entries()) {
+    const own = new Float64Array(matrix.length);
+    for (let j = 0; j <= i; j++) {
+      const other = j === i ? own : lower[j]!;
+      let rest = row[j]!;
+      for (let k = 0; k < j; k++) rest -= own[k]! * other[k]!;
+      own[j] = j === i ? Math.sqrt(rest) : rest / other[j]!;
+    }
+    lower.push(own);
+  }
+  return lower;
+}
+
+/** x with L x = y, for a lower triangle L. */
+export function solveLower(lower: Rows, y: Float64Array): Float64Array {
+  const x = new Float64Array(y.length);
+  for (let i = 0; i < y.length; i++) {
+    const row = lower[i]!;
+    let rest = y[i]!;
+    for (let k = 0; k < i; k++) rest -= row[k]! * x[k]!;
+    x[i] = rest / row[i]!;
+  }
+  return x;
+}

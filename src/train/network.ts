@@ -8,7 +8,7 @@ import type { Layout } from '../model/attention.ts';
 import type { BaseHandles } from '../model/base.ts';
 import type { ModelConfig } from '../model/config.ts';
 import { baseLinear } from '../model/linear.ts';
-import { type Classifier, classifierHead, SCORE } from './classify/head.ts';
+import { type Classifier, classifierHead, classifierStates, SCORE } from './classify/head.ts';
 import type { HeadMode } from './head.ts';
 import { disturbed, dropoutMasks, embed, sharedInputs } from './network-inputs.ts';
 import { outerGradients } from './outer-gradients.ts';
@@ -268,13 +268,22 @@ export function forwardStates(
   return { nll, states };
 }
 
-/** @param keep given what so many layers made of the tokens; what it takes is not released */
-function forwardHead(
-  net: Network,
-  batch: MicroBatch,
-  mode: 'logits' | 'loss',
-  keep: (x: Handle, layers: number) => boolean = () => false,
-): HeadResult {
+/** Forward pass only, of what classifies. See {@link classifierStates}. */
+export function forwardClasses(net: Network, batch: MicroBatch): { readonly logits: Handle; readonly states: Handle } {
+  const { classifier } = net;
+  if (classifier === undefined) throw new Error('internal: a network without a classifier is asked for classes');
+  return throughLayers(net, batch, (x) => classifierStates(classifierPlace(net, classifier), batch, x));
+}
+
+function forwardHead(net: Network, batch: MicroBatch, mode: 'logits' | 'loss', keep?: Keeper): HeadResult {
+  return throughLayers(net, batch, (x) => lossHead(net, batch, x, mode), keep);
+}
+
+/** Given what so many layers made of the tokens; what it takes is not released. */
+type Keeper = (x: Handle, layers: number) => boolean;
+
+/** What a head makes of what the last layer gives. */
+function throughLayers<T>(net: Network, batch: MicroBatch, head: (x: Handle) => T, keep: Keeper = () => false): T {
   const { engine, config } = net;
   const layout = layoutOf(batch);
   const shared = sharedInputs(net, batch);
@@ -288,7 +297,7 @@ function forwardHead(
     if (!keep(x, layer)) engine.release(x);
     x = y!;
   }
-  const result = lossHead(net, batch, x, mode);
+  const result = head(x);
   if (!keep(x, config.layers)) engine.release(x);
   engine.release(...Object.values(shared));
   return result;
@@ -357,8 +366,12 @@ function lossHead(net: Network, batch: MicroBatch, x: Handle, mode: HeadMode): H
   const { classifier } = net;
   const config = net.temperature === undefined ? net.config : { ...net.config, temperature: net.temperature };
   if (classifier === undefined) return vocabularyHead({ ...net, config }, batch, x, mode);
+  return classifierHead(classifierPlace(net, classifier), batch, x, mode);
+}
+
+function classifierPlace(net: Network, classifier: Classifier) {
   const program = (key: string, graph: () => Parameters<Engine['compile']>[0]) => cached(net, key, graph);
-  return classifierHead({ ...net, classifier, program }, batch, x, mode);
+  return { ...net, classifier, program };
 }
 
 /** Whether the head's gradient is the embedding's too. */

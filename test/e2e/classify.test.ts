@@ -72,7 +72,7 @@ describe('a classifier of one label', () => {
     const config = JSON.parse(readFileSync(path.join(run, 'best', 'adapter_config.json'), 'utf8')) as object;
     expect(config).toMatchObject({ task_type: 'SEQ_CLS', modules_to_save: ['score'] });
     const classifier = JSON.parse(readFileSync(path.join(run, 'best', 'classifier.json'), 'utf8')) as object;
-    expect(classifier).toMatchObject({ version: 1, kind: 'single', labels: ['animal', 'fruit', 'tool'] });
+    expect(classifier).toMatchObject({ version: 2, kind: 'single', labels: ['animal', 'fruit', 'tool'] });
   });
 
   test('labels a file, goes on where it was cut, and refuses to mix', async () => {

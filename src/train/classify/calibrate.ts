@@ -8,6 +8,8 @@ export interface Judged {
   readonly logits: readonly ArrayLike<number>[];
   /** [R] the classes of each row. */
   readonly classes: readonly (readonly number[])[];
+  /** [R] how far each row lies from those that trained: see `distanceOf`. */
+  readonly distances: readonly number[];
 }
 
 /** What the validation rows say of a classifier's confidence. */
@@ -18,8 +20,8 @@ export interface Calibration {
   readonly precision: number;
   /** [K] probability from which a label is confident; null where no probability reaches the precision. */
   readonly thresholds: readonly (number | null)[];
-  /** An input whose energy lies below is none of these. */
-  readonly energy: number;
+  /** An input that lies further from the rows that trained is none of these. */
+  readonly distance: number;
   /** Validation rows that all this was chosen on. */
   readonly rows: number;
 }
@@ -30,9 +32,9 @@ export const NONE_SHARE = 0.02;
 /** Validation rows below which nothing is calibrated. */
 export const FEWEST_ROWS = 10;
 
-/** Chooses temperature, thresholds and the least energy on validation rows, which the training has not seen; undefined where they are too few. */
+/** Chooses temperature, thresholds and the largest distance on validation rows, which the training has not seen; undefined where they are too few. */
 export function calibrate(judged: Judged, precision: number): Calibration | undefined {
-  const { kind, logits, classes } = judged;
+  const { kind, logits, classes, distances } = judged;
   if (logits.length < FEWEST_ROWS) return undefined;
   const temperature = fitTemperature(judged);
   const probabilities = logits.map((row) => classProbabilities(row, kind, temperature));
@@ -44,8 +46,8 @@ export function calibrate(judged: Judged, precision: number): Calibration | unde
     });
     return thresholdFor(asserted, precision);
   });
-  const energies = logits.map((row) => energyOf(row, kind));
-  return { temperature, precision, thresholds, energy: percentile(energies, 100 * NONE_SHARE)!, rows: logits.length };
+  const distance = percentile(distances, 100 * (1 - NONE_SHARE))!;
+  return { temperature, precision, thresholds, distance, rows: logits.length };
 }
 
 /** Probabilities of the classes: softmax, or for several labels the sigmoid of each. */
@@ -56,15 +58,6 @@ export function classProbabilities(logits: ArrayLike<number>, kind: Judged['kind
   return scaled.map((z) => Math.exp(z - norm));
 }
 
-/**
- * How much an input is like what was trained: the negative free energy log sum exp(logits) (Liu et al. 2020, arXiv:2010.03759), for several
- * labels the sum over them of log(1 + exp(logit)) (Wang et al. 2021, arXiv:2109.14162). Higher is more alike.
- */
-export function energyOf(logits: ArrayLike<number>, kind: Judged['kind']): number {
-  const values = Array.from(logits);
-  return kind === 'single' ? logSumExp(values) : values.reduce((sum, z) => sum + softplus(z), 0);
-}
-
 /** Bounds of the search: a temperature that wants to lie outside says that the rows are too few to tell. */
 const TEMPERATURES = [0.05, 20] as const;
 
@@ -72,7 +65,7 @@ const TEMPERATURES = [0.05, 20] as const;
  * The temperature with the least cross entropy on the rows (temperature scaling, Guo et al. 2017, arXiv:1706.04599). The cross entropy is convex in
  * 1 / temperature, so a search by sections finds it. It changes no order of the classes.
  */
-export function fitTemperature({ kind, logits, classes }: Judged): number {
+export function fitTemperature({ kind, logits, classes }: Omit<Judged, 'distances'>): number {
   const at = (inverse: number) =>
     logits.reduce((sum, row, i) => {
       const z = Array.from(row, (x) => x * inverse);

@@ -1,4 +1,4 @@
-import { argMax, type Calibration, classProbabilities, energyOf, type Judged } from './calibrate.ts';
+import { argMax, type Calibration, classProbabilities, type Judged } from './calibrate.ts';
 
 /** What a classifier makes of one input, classes by their numbers. */
 export interface Decision {
@@ -12,12 +12,17 @@ export interface Decision {
   readonly isNone: boolean | undefined;
 }
 
-/** Decides from the logits [K] of an input. */
-export function decide(logits: ArrayLike<number>, kind: Judged['kind'], calibration: Calibration | null): Decision {
+/** Decides from the logits [K] of an input, and its distance from what trained. */
+export function decide(
+  logits: ArrayLike<number>,
+  kind: Judged['kind'],
+  calibration: Calibration | null,
+  distance = 0,
+): Decision {
   const probabilities = classProbabilities(logits, kind, calibration?.temperature ?? 1);
   const likely = likeliest(probabilities, kind);
   if (calibration === null) return { probabilities, chosen: likely, confident: undefined, isNone: undefined };
-  const isNone = energyOf(logits, kind) < calibration.energy;
+  const isNone = distance > calibration.distance;
   const chosen = isNone ? [] : likely;
   const confident = chosen.filter((k) => probabilities[k]! >= (calibration.thresholds[k] ?? Number.POSITIVE_INFINITY));
   return { probabilities, chosen, confident, isNone };

@@ -1,10 +1,18 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { TunesmithError } from '../../errors/index.ts';
-import { fileExists, readJson, writeAtomic } from '../../io/index.ts';
+import {
+  fileExists,
+  readJson,
+  readSafetensorsHeader,
+  readStored,
+  writeAtomic,
+  writeSafetensors,
+} from '../../io/index.ts';
+import type { Likeness } from './likeness.ts';
 
 const ClassifierFile = z.strictObject({
-  version: z.literal(1),
+  version: z.literal(2),
   kind: z.enum(['single', 'multi', 'reward']),
   labels: z.array(z.string()).min(1),
   calibration: z
@@ -12,7 +20,7 @@ const ClassifierFile = z.strictObject({
       temperature: z.number().positive(),
       precision: z.number(),
       thresholds: z.array(z.number().nullable()),
-      energy: z.number(),
+      distance: z.number(),
       rows: z.int(),
     })
     .nullable(),
@@ -22,10 +30,20 @@ const ClassifierFile = z.strictObject({
 export type ClassifierFile = z.infer<typeof ClassifierFile>;
 
 const NAME = 'classifier.json';
+/** What the rows that trained were like, for a classifier that is calibrated. */
+const LIKENESS = 'likeness.safetensors';
 
-/** Writes classifier.json into a folder of weights. */
-export function writeClassifier(folder: string, file: Omit<ClassifierFile, 'version'>): void {
-  writeAtomic(join(folder, NAME), `${JSON.stringify({ version: 1, ...file }, null, 2)}\n`);
+/** Writes classifier.json into a folder of weights, and beside it what a calibrated classifier is told of the rows that trained. */
+export function writeClassifier(folder: string, file: Omit<ClassifierFile, 'version'>, likeness?: Likeness): void {
+  if (likeness !== undefined) {
+    const tensors = (['factor', 'means'] as const).map((name) => {
+      const rows = likeness[name];
+      const data = Float32Array.from(rows.flatMap((row) => [...row]));
+      return { name, type: 'F32' as const, shape: [rows.length, rows[0]!.length], data };
+    });
+    writeSafetensors(join(folder, LIKENESS), tensors);
+  }
+  writeAtomic(join(folder, NAME), `${JSON.stringify({ version: 2, ...file }, null, 2)}\n`);
 }
 
 /** classifier.json of what gives labels. */
@@ -36,6 +54,22 @@ export function readClassifier(folder: string): LabelFile {
   const { kind, ...file } = readHead(folder);
   if (kind !== 'reward') return { ...file, kind };
   throw new TunesmithError('REWARD_USE', { file: folder, message: 'is a reward model, which gives no labels.' });
+}
+
+/** What the rows were like that a calibrated classifier trained on. @throws CLASSIFIER_FILE */
+export function readLikeness(folder: string): Likeness {
+  const file = join(folder, LIKENESS);
+  const tensors = fileExists(file) ? readSafetensorsHeader(file).tensors : [];
+  const rowsOf = (name: string) => {
+    const stored = tensors.find((tensor) => tensor.name === name);
+    if (stored?.shape.length !== 2) {
+      throw new TunesmithError('CLASSIFIER_FILE', { file, message: `does not hold the ${name} of what trained.` });
+    }
+    const [rows, width] = stored.shape as [number, number];
+    const values = readStored(stored);
+    return Array.from({ length: rows }, (_, i) => Float64Array.from(values.subarray(i * width, (i + 1) * width)));
+  };
+  return { factor: rowsOf('factor'), means: rowsOf('means') };
 }
 
 /** Whether a folder of weights holds a reward model. @throws CLASSIFIER_FILE */

@@ -148,6 +148,42 @@ export function classifierHead(place: HeadPlace, batch: MicroBatch, x: Handle, m
   return { nll: nll === undefined ? [] : [nll], logits: logits === undefined ? [] : [logits], dx, weights };
 }
 
+/** What a classifier makes of the rows of a micro-batch: `logits` [C, K], and `states` [C, D], the mean of what each row's tokens give. Padded at the end. */
+export function classifierStates(
+  place: HeadPlace,
+  batch: MicroBatch,
+  x: Handle,
+): { readonly logits: Handle; readonly states: Handle } {
+  const { engine, config, outer, classifier } = place;
+  const tokens = batch.ids.length;
+  const rows = Math.ceil(batch.lossTokens / UNIT) * UNIT;
+  const program = place.program(`classify|states|${tokens}|${rows}`, () =>
+    statesGraph({ tokens, config, rows, classifier }),
+  );
+  const position = new Int32Array(rows);
+  position.set(batch.lossPositions);
+  const share = new Float32Array(rows * tokens);
+  for (const [row, { from, count }] of batch.spans.entries()) {
+    share.fill(1 / count, row * tokens + from, row * tokens + from + count);
+  }
+  const inputs = {
+    position: engine.upload(i32(position, [rows])),
+    share: engine.upload(f32(share, [rows, tokens])),
+  };
+  const { logits, states } = engine.run(program, { ...outer, ...inputs, x });
+  engine.release(...Object.values(inputs));
+  return { logits: logits!, states: states! };
+}
+
+/** Inputs as those of {@link classifierGraph} for logits, and `share` [C, N], of which each row adds up to 1 over its own tokens. */
+function statesGraph({ tokens, config, rows, classifier: { classes } }: ClassifierShape): Graph {
+  const g = createBuilder();
+  const h_ND = finalNorm(g, config, g.input('x', [tokens, config.hiddenSize]));
+  const last_CD = g.gather(h_ND, g.input('position', [rows], 'i32'));
+  const logits = g.matMul(last_CD, g.input(SCORE, [classes, config.hiddenSize]), { transB: true });
+  return finishGraph(g, { logits, states: g.matMul(g.input('share', [rows, tokens]), h_ND) });
+}
+
 /** [C] what the gradient of each reward counts; as a measurement has none, each counts 1. */
 function rewardWeights({ lossWeights, lossTokens }: MicroBatch, rows: number): Float32Array {
   const weights = new Float32Array(rows);

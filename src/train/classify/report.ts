@@ -6,8 +6,9 @@ import { type Calibration, calibrate, FEWEST_ROWS, type Judged } from './calibra
 import type { Classes } from './classes.ts';
 import { decide, likeliest } from './decide.ts';
 import { writeClassifier } from './file.ts';
+import { distanceOf, fitLikeness, type Likeness, MOST_ROWS } from './likeness.ts';
 import { classificationMetrics, majorityMetrics } from './metrics.ts';
-import { classLogits } from './predict.ts';
+import { classStates, type Seen } from './predict.ts';
 
 type Context = Pick<RunContext, 'net' | 'dataset' | 'frozen' | 'onActivity'>;
 
@@ -25,24 +26,56 @@ export async function* reportClassifier(
   const { method } = run.frozen.config;
   if (method.kind !== 'classify') throw new Error('internal: classes without a classifier');
   loadTrained(best, run.net);
-  const select = await judge(run, run.dataset.select, 'evaluate', signal);
-  const calibration = calibrate(select, method.precision) ?? null;
-  yield* calibrationWarnings(calibration, classes, select);
-  writeClassifier(best, { kind: classes.kind, labels: [...classes.names], calibration: stored(calibration) });
-  if (run.dataset.report.length === 0) return;
-  yield measure(await judge(run, run.dataset.report, 'report', signal), classes, calibration);
+  const select = await look(run, run.dataset.select, 'evaluate', signal);
+  const likeness =
+    select.logits.length < FEWEST_ROWS ? undefined : await likenessOf(run, run.dataset.train, classes.kind, signal);
+  const judged = judgedBy(select, classes.kind, likeness);
+  const calibration = calibrate(judged, method.precision) ?? null;
+  yield* calibrationWarnings(calibration, classes, judged);
+  const file = { kind: classes.kind, labels: [...classes.names], calibration: stored(calibration) };
+  writeClassifier(best, file, likeness);
+  if (run.dataset.report.length > 0) {
+    const report = await look(run, run.dataset.report, 'report', signal);
+    yield measure(judgedBy(report, classes.kind, likeness), classes, calibration);
+  }
+}
+
+/** What the head sees of rows, and what they are. */
+interface Looked extends Pick<Judged, 'logits' | 'classes'> {
+  readonly states: readonly Float64Array[];
+}
+
+/** What the rows that trained are like, of so many as suffice, spread evenly over all. */
+async function likenessOf(
+  run: Context,
+  rows: readonly PreparedExample[],
+  kind: Judged['kind'],
+  signal: AbortSignal,
+): Promise<Likeness> {
+  const count = Math.min(MOST_ROWS, rows.length);
+  const some = Array.from({ length: count }, (_, i) => rows[Math.floor((i * rows.length) / count)]!);
+  const { states, classes } = await look(run, some, 'evaluate', signal);
+  return fitLikeness(
+    states,
+    classes.map((own) => (kind === 'single' ? own[0]! : 0)),
+  );
+}
+
+function judgedBy({ logits, classes, states }: Looked, kind: Judged['kind'], likeness: Likeness | undefined): Judged {
+  const distances = likeness === undefined ? [] : states.map((state) => distanceOf(likeness, state));
+  return { kind, logits, classes, distances };
 }
 
 function stored(calibration: Calibration | null) {
   return calibration === null ? null : { ...calibration, thresholds: [...calibration.thresholds] };
 }
 
-async function judge(
-  { net, dataset: { classes }, onActivity }: Context,
+async function look(
+  { net, onActivity }: Context,
   rows: readonly PreparedExample[],
   kind: 'evaluate' | 'report',
   signal: AbortSignal,
-): Promise<Judged> {
+): Promise<Looked> {
   const examples = rows.map(({ example }) => example);
   let done = 0;
   const tell = (count: number) => {
@@ -50,9 +83,13 @@ async function judge(
     onActivity({ kind, done, total: examples.length, unit: 'rows' });
   };
   if (examples.length > 0) tell(0);
-  const logits: Float32Array[] = [];
-  for await (const row of classLogits(net, examples, signal, tell)) logits.push(row);
-  return { kind: classes!.kind, logits, classes: examples.map((example) => example.classes ?? []) };
+  const seen: Seen[] = [];
+  for await (const row of classStates(net, examples, signal, tell)) seen.push(row);
+  return {
+    logits: seen.map(({ logits }) => logits),
+    states: seen.map(({ state }) => state),
+    classes: examples.map((example) => example.classes ?? []),
+  };
 }
 
 function* calibrationWarnings(
@@ -75,7 +112,7 @@ function* calibrationWarnings(
 /** The figures of a classifier on rows that were used for nothing else. */
 export function measure(judged: Judged, classes: Classes, calibration: Calibration | null): TrainEvent {
   const { kind, names } = classes;
-  const decisions = judged.logits.map((logits) => decide(logits, kind, calibration));
+  const decisions = judged.logits.map((logits, row) => decide(logits, kind, calibration, judged.distances[row]));
   const predictions = decisions.map(({ probabilities }, row) => {
     return { predicted: likeliest(probabilities, kind), actual: judged.classes[row]!, probabilities };
   });

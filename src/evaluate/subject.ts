@@ -61,6 +61,8 @@ export async function openSubject(
     rest: restOf(model, opened.source),
     format: opened.text.format,
     system: opened.system ?? '',
+    // Of the base too, whose vocabulary grows with them.
+    added: opened.source.added,
   };
   let weights: Promise<OpenedWeights> | undefined;
   const load = () => {

@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
+import { openSubject } from '../../src/evaluate/subject.ts';
 import { openSafetensorsFolder, readSafetensorsHeader, readStored } from '../../src/io/index.ts';
 import { openModelSource } from '../../src/model/source.ts';
 import { cli, temporaryFolder } from '../support/cli.ts';
@@ -195,6 +196,20 @@ describe('--add-tokens', () => {
     const file = path.join(again, `${path.basename(wide.run)}-f32.gguf`);
     expect((await lossOf(file)) / (await lossOf(wide.run))).toBeCloseTo(1, 5);
   }, 180_000);
+
+  test('are told apart where answers of the base are kept', async () => {
+    const { run: other } = await train(toys, { ...FLAGS, 'add-tokens': '<other>', steps: 1 });
+    const kept = path.join(toys.folder, 'kept');
+    const losses = [];
+    for (const one of [run, other]) {
+      const adapter = path.join(one, 'best');
+      const subject = await openSubject({ path: toys.model, adapter, run: one, compute: { threads: 1 } }, kept);
+      const task = { kind: 'text', name: 'general text', items: ['An <order> came.'] } as const;
+      losses.push(await subject.base().answer(task, new AbortController().signal, () => {}));
+      await subject.close();
+    }
+    expect(losses[0]).not.toEqual(losses[1]);
+  });
 
   test('takes a file with one on each line', async () => {
     const file = path.join(toys.folder, 'tokens.txt');

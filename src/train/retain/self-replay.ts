@@ -174,12 +174,18 @@ function readRows(file: string): number[][] {
 }
 
 /** All that the samples depend on. */
-async function keyOf({ path, facts, frozen }: RunContext, { prompts, maxTokens }: SelfReplay): Promise<string> {
+async function keyOf(
+  { path, facts, frozen, source: { added } }: RunContext,
+  { prompts, maxTokens }: SelfReplay,
+): Promise<string> {
   const adapter = join(path, START, 'adapter_model.safetensors');
   const start = fileExists(adapter) ? await sha256File(adapter) : '';
   const { baseWeights } = frozen.config.compute;
   return sha256(
-    JSON.stringify([2, facts.base.sha256, baseWeights, start, frozen.config.train.seed, maxTokens, prompts]),
+    JSON.stringify([
+      ...[2, facts.base.sha256, baseWeights, start, frozen.config.train.seed, maxTokens, prompts],
+      ...(added === undefined ? [] : [added]),
+    ]),
   );
 }
 

@@ -17,7 +17,8 @@ async function main(): Promise<void> {
   // Its failure is told with the first request.
   session.catch(() => {});
   process.on('message', async (request) => {
-    process.send?.(await replyTo(session, request as FileRequest, wrap));
+    const reply = await replyTo(session, request as FileRequest, wrap);
+    process.send?.(reply, undefined, undefined, (error) => error && process.exit(0));
   });
 }
 

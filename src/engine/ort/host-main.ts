@@ -16,7 +16,8 @@ async function main(): Promise<void> {
     last = last.then(async () => {
       for (const request of requests as readonly HostRequest[]) {
         const reply: HostReply | undefined = await host.handle(request);
-        if (reply !== undefined) process.send?.(reply);
+        // A parent that is gone takes no answer, and nobody is left to be told so.
+        if (reply !== undefined) process.send?.(reply, undefined, undefined, (error) => error && process.exit(0));
       }
     });
   });

@@ -92,6 +92,18 @@ describe('the engine process', () => {
     expect(await ended).toBe(0);
   });
 
+  it.skipIf(process.platform === 'win32')('ends in silence when its parent is gone before it is answered', async () => {
+    const { engine, y, child } = await started();
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGSTOP');
+    const answers = Array.from({ length: 20 }, () => engine.read(y).catch(() => {}));
+    await pause(100);
+    child.disconnect();
+    child.kill('SIGCONT');
+    expect(await ended).toBe(0);
+    await Promise.all(answers);
+  });
+
   it('leaves the event loop free while it computes', async () => {
     const engine = openOrt(OPTIONS);
     const n = 1024;

@@ -218,6 +218,13 @@ describe('a model from scratch', () => {
     expect(large).not.toEqual(small);
   });
 
+  test('is made of the example that ships', async () => {
+    const file = path.join(import.meta.dirname, '../../examples/pretrain/small.json');
+    const { run } = await train(toys, { ...SCRATCH, 'from-scratch': file, 'max-length': 256, steps: 1 });
+    const { config } = openModelSource(path.join(run, 'last'));
+    expect(config).toMatchObject({ layers: 4, hiddenSize: 192, heads: 6, maxPositions: 256 });
+  });
+
   test('goes on to the same bits, also from before the first checkpoint', async () => {
     const flags = { ...SCRATCH, steps: 9, 'save-every': 4, valid: held, 'eval-every': 3 };
     const straight = await train(toys, flags);

@@ -96,7 +96,7 @@ async function scoreGroup(
   const examples = answers.map(({ example }) => example);
   const plans = planMicroBatches(
     examples.map(({ ids }) => ids.length),
-    { pack: true },
+    { pack: true, share: true },
   );
   const scored = new Array<Scored>(answers.length);
   await Promise.all(

@@ -11,8 +11,13 @@ import {
   totalSteps,
 } from './batches.ts';
 
+/** Rows that begin with so many tokens of the same text, and have their own after it. */
 const anExample: fc.Arbitrary<Example> = fc
-  .array(fc.tuple(fc.integer({ min: 1, max: 99 }), fc.boolean()), { minLength: 1, maxLength: 70 })
+  .tuple(
+    fc.constantFrom(0, 5, 20, 30),
+    fc.array(fc.tuple(fc.integer({ min: 1, max: 99 }), fc.boolean()), { minLength: 1, maxLength: 70 }),
+  )
+  .map(([alike, own]) => [...Array.from({ length: alike }, (_, i) => [100 + i, i % 3 === 0] as const), ...own])
   .map((tokens) => ({
     ids: Int32Array.from(tokens, ([id]) => id),
     labels: Int32Array.from(tokens, ([id, trained]) => (trained ? id : IGNORE)),
@@ -22,6 +27,7 @@ const someOptions = fc.record({
   pack: fc.boolean(),
   microBatch: fc.option(fc.integer({ min: 1, max: 5 }), { nil: undefined }),
   targetTokens: fc.constantFrom(16, 64, 256),
+  share: fc.boolean(),
 });
 type Options = Parameters<typeof planMicroBatches>[1];
 
@@ -77,8 +83,10 @@ describe('micro-batches', () => {
       fc.property(aBatch, someOptions, (batch, options) => {
         for (const m of build(batch, options)) {
           const cells = [...m.gridValid.keys()].filter((c) => m.gridValid[c] === 1);
-          for (const c of cells) expect(m.inverse[m.gridIndex[c]!]).toBe(c);
-          expect(new Set(cells.map((c) => m.gridIndex[c])).size).toBe(m.realTokens);
+          const first = cells.filter((c) => m.shared === undefined || m.shared.owner[c] === 1);
+          for (const c of first) expect(m.inverse[m.gridIndex[c]!]).toBe(c);
+          expect(new Set(cells.map((c) => m.gridIndex[c])).size).toBe(first.length);
+          expect(m.dense ? m.realTokens : m.usedTokens).toBe(first.length);
           expect(cells).toHaveLength(m.realTokens);
           for (const c of cells) expect(m.positions[m.gridIndex[c]!]).toBe(c % m.length);
           for (const index of m.gridIndex) expect(index >= 0 && index < m.ids.length).toBe(true);
@@ -116,6 +124,37 @@ describe('micro-batches', () => {
     ]);
   });
 
+  test('what rows begin with alike stands there once, and each further cell of it is listed', () => {
+    fc.assert(
+      fc.property(aBatch, (batch) => {
+        for (const m of build(batch, { pack: true, microBatch: 12, share: true })) {
+          if (m.shared === undefined) continue;
+          const beginnings = new Set(
+            batch.flatMap(({ ids }) => [...ids.keys()].map((i) => ids.slice(0, i + 1).join())),
+          );
+          expect(m.usedTokens).toBe(beginnings.size);
+          const { owner, cells, tokens, valid } = m.shared;
+          const listed = [...cells].filter((_, i) => valid[i] === 1);
+          const others = [...m.gridValid.keys()].filter((c) => m.gridValid[c] === 1 && owner[c] === 0);
+          expect(listed.sort((a, b) => a - b)).toEqual(others);
+          for (const [i, cell] of cells.entries()) if (valid[i] === 1) expect(m.gridIndex[cell]).toBe(tokens[i]);
+        }
+      }),
+    );
+  });
+
+  test('each row knows how many targets are its own', () => {
+    fc.assert(
+      fc.property(aBatch, someOptions, (batch, options) => {
+        for (const m of build(batch, options)) {
+          for (const { row, targets } of m.spans) {
+            expect(targets).toBe(batch[row]!.labels.subarray(1).filter((l) => l !== IGNORE).length);
+          }
+        }
+      }),
+    );
+  });
+
   test('--micro-batch counts rows', () => {
     const lengths = [5, 3, 9, 1, 7];
     for (const pack of [true, false]) {
@@ -135,7 +174,7 @@ describe('micro-batches', () => {
   test('packing three rows, written out', () => {
     const rows = [[1, 2, 3], [4], [5, 6]].map((ids) => ({ ids: Int32Array.from(ids), labels: Int32Array.from(ids) }));
     const plan = planMicroBatches([3, 1, 2], { pack: true })[0]!;
-    expect(plan).toEqual({ rows: [1, 2, 0], length: 16, tokens: 16 });
+    expect(plan).toEqual({ rows: [1, 2, 0], length: 16, tokens: 16, share: false });
     const m = buildMicroBatch(rows, plan);
     expect([...m.ids.subarray(0, 8)]).toEqual([4, 5, 6, 1, 2, 3, 0, 0]);
     expect([...m.positions.subarray(0, 8)]).toEqual([0, 0, 1, 0, 1, 2, 0, 0]);

@@ -13,6 +13,7 @@ export {
   stepRows,
   stepsPerEpoch,
   TARGET_TOKENS,
+  tokenAt,
   totalSteps,
 } from './batches.ts';
 export { cutDocument, packBlocks } from './blocks.ts';

@@ -13,6 +13,13 @@ export interface RowMove {
   readonly inverseValid: Value;
 }
 
+/** Places that {@link Builder.spreadRows} writes a row to beside its first: cell by cell the row that it copies. */
+export interface RowCopies {
+  readonly cell: Value;
+  readonly token: Value;
+  readonly copyValid: Value;
+}
+
 /** A graph under construction. Equal operations on equal inputs are the same value. */
 export interface Builder {
   readonly nodes: readonly Node[];
@@ -62,6 +69,7 @@ export interface Builder {
   gather(data: Value, index: Value): Value;
   scatterAdd(data: Value, index: Value, rows: Value): Value;
   permuteRows(x: Value, move: RowMove): Value;
+  spreadRows(x: Value, move: RowMove, copies: RowCopies): Value;
   /** `scale` is 1 / sqrt(K) and `window` 0 (none) unless said otherwise. */
   cachedAttention(
     inputs: CachedAttention,
@@ -151,6 +159,8 @@ export function createBuilder(): Builder {
     rope: (x, cos, sin) => push('rope', [x, cos, sin], {}),
     gather: (data, index) => push('gather', [data, index], {}),
     scatterAdd: (data, index, rows) => push('scatterAdd', [data, index, rows], {}),
+    spreadRows: (x, m, c) =>
+      push('spreadRows', [x, m.index, m.valid, m.inverse, m.inverseValid, c.cell, c.token, c.copyValid], {}),
     permuteRows: (x, m) => push('permuteRows', [x, m.index, m.valid, m.inverse, m.inverseValid], {}),
     quantizedLinear: (x, matrix) => push('quantizedLinear', [x], matrix),
     quantizedRows: (index, matrix) => push('quantizedRows', [index], matrix),

@@ -5,6 +5,7 @@ export {
   type CachedAttentionResult,
   createBuilder,
   finishGraph,
+  type RowCopies,
   type RowMove,
 } from './builder.ts';
 export {

@@ -1,5 +1,5 @@
 // Shape legend: N tokens of a micro-batch, R rows, L grid length, H query heads, G key/value heads, Q = H / G, K head width
-import type { Builder, RowMove, Value } from '../graph/index.ts';
+import type { Builder, RowCopies, RowMove, Value } from '../graph/index.ts';
 import type { LayerKind, ModelConfig } from './config.ts';
 import { rotate, rotationInputs } from './rope.ts';
 
@@ -12,6 +12,8 @@ export interface Layout {
   readonly rows: number;
   readonly length: number;
   readonly dense: boolean;
+  /** E: cells of the grid whose token stands in an earlier row too; not given where no rows share tokens. */
+  readonly shared?: number | undefined;
 }
 
 /** Queries of one block: longer rows are computed in blocks that skip the keys which the mask hides. */
@@ -56,13 +58,12 @@ export function attention(
   const { rows, length } = layout;
   const { heads, kvHeads, headDim, attentionScale: alpha } = config;
   const group = heads / kvHeads;
-  const toGrid = layout.dense ? undefined : gridInputs(g, layout);
-  const grid = (x: Value) => (toGrid === undefined ? x : g.permuteRows(x, toGrid));
+  const { toGrid, fromGrid } = gridMoves(g, layout);
 
   // Query heads that share a key head stand side by side: [R, G, Q, L, K] against [R, G, 1, L, K].
-  const q_RGQLK = g.transpose(g.reshape(grid(q), [rows, length, kvHeads, group, headDim]), [0, 2, 3, 1, 4]);
-  const k_RGLK = g.transpose(g.reshape(grid(k), [rows, length, kvHeads, headDim]), [0, 2, 1, 3]);
-  const v_RGLK = g.transpose(g.reshape(grid(v), [rows, length, kvHeads, headDim]), [0, 2, 1, 3]);
+  const q_RGQLK = g.transpose(g.reshape(toGrid(q), [rows, length, kvHeads, group, headDim]), [0, 2, 3, 1, 4]);
+  const k_RGLK = g.transpose(g.reshape(toGrid(k), [rows, length, kvHeads, headDim]), [0, 2, 1, 3]);
+  const v_RGLK = g.transpose(g.reshape(toGrid(v), [rows, length, kvHeads, headDim]), [0, 2, 1, 3]);
 
   const blocks: Value[] = [];
   for (let start = 0; start < length; start += queryBlock) {
@@ -82,19 +83,29 @@ export function attention(
   }
   const out_RLGQK = g.transpose(g.concat(blocks, 3), [0, 3, 1, 2, 4]);
   const out = g.reshape(out_RLGQK, [rows * length, heads * headDim]);
-  return toGrid === undefined ? out : g.permuteRows(out, reverse(toGrid));
+  return fromGrid(out);
 }
 
-/** The index inputs that move tokens into the grid; see data/batches.ts. */
-function gridInputs(g: Builder, { tokens, rows, length }: Layout): RowMove {
-  return {
-    index: g.input('grid.index', [rows * length], 'i32'),
-    valid: g.input('grid.valid', [rows * length, 1]),
-    inverse: g.input('grid.inverse', [tokens], 'i32'),
-    inverseValid: g.input('token.valid', [tokens, 1]),
+/** How tokens get into the grid and back; see data/batches.ts. */
+function gridMoves(g: Builder, { tokens, rows, length, dense, shared }: Layout) {
+  if (dense) return { toGrid: (x: Value) => x, fromGrid: (x: Value) => x };
+  const cells = rows * length;
+  const index = g.input('grid.index', [cells], 'i32');
+  const valid = g.input('grid.valid', [cells, 1]);
+  const inverse = g.input('grid.inverse', [tokens], 'i32');
+  const inverseValid = g.input('token.valid', [tokens, 1]);
+  const into: RowMove = { index, valid, inverse, inverseValid };
+  if (shared === undefined) {
+    const out: RowMove = { index: inverse, valid: inverseValid, inverse: index, inverseValid: valid };
+    return { toGrid: (x: Value) => g.permuteRows(x, into), fromGrid: (x: Value) => g.permuteRows(x, out) };
+  }
+  // A token's output is that of its first cell, so that no other cell gets a gradient from there; but all of its cells are read as keys and values.
+  const owner = g.input('grid.owner', [cells, 1]);
+  const out: RowMove = { index: inverse, valid: inverseValid, inverse: index, inverseValid: owner };
+  const copies: RowCopies = {
+    cell: g.input('shared.cell', [shared], 'i32'),
+    token: g.input('shared.token', [shared], 'i32'),
+    copyValid: g.input('shared.valid', [shared, 1]),
   };
-}
-
-function reverse(move: RowMove): RowMove {
-  return { index: move.inverse, valid: move.inverseValid, inverse: move.index, inverseValid: move.valid };
+  return { toGrid: (x: Value) => g.spreadRows(x, into, copies), fromGrid: (x: Value) => g.permuteRows(x, out) };
 }

@@ -31,7 +31,7 @@ export async function* exampleLosses(
 async function groupLosses(net: Network, examples: readonly Example[], onRows: OnRows): Promise<ExampleLoss[]> {
   const plans = planMicroBatches(
     examples.map((e) => e.ids.length),
-    { pack: true },
+    { pack: true, share: true },
   );
   const results = new Array<ExampleLoss>(examples.length);
   await Promise.all(

@@ -83,12 +83,18 @@ export function freeze(config: RunConfig, model: ModelConfig, rows: number, targ
       schedule: { kind: train.schedule, peak: lr, warmupSteps, decaySteps, floor: minLr },
       optimizer: optimizerOptions(train),
       clip,
-      microBatch: { pack, microBatch, targetTokens },
+      microBatch: { pack, microBatch, targetTokens, share: sharesBeginnings(config) },
       evalEvery,
       saveEvery,
       patience,
     },
   };
+}
+
+/** Whether tokens that rows begin with alike may be computed once: not where each has noise or masks of its own, or experts count tokens. */
+function sharesBeginnings({ train, weights }: RunConfig): boolean {
+  const hasMasks = 'dropout' in weights && weights.dropout > 0;
+  return !hasMasks && train.neftuneAlpha === undefined && train.routerLoss === undefined;
 }
 
 /** What the optimiser is told. */

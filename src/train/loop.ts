@@ -21,6 +21,7 @@ export interface LoopOptions {
     readonly pack: boolean;
     readonly microBatch?: number | undefined;
     readonly targetTokens: number;
+    readonly share?: boolean;
     /** Examples of one row, or of each, which share a micro-batch. */
     readonly together?: number | readonly number[];
   };

@@ -22,8 +22,15 @@ export function sharedInputs(net: Network, batch: MicroBatch): Handles {
   inputs['grid.index'] = engine.upload(i32(batch.gridIndex, [cells]));
   inputs['grid.valid'] = engine.upload(f32(batch.gridValid, [cells, 1]));
   inputs['grid.inverse'] = engine.upload(i32(batch.inverse, [n]));
-  const tokenValid = new Float32Array(n).fill(1, 0, batch.realTokens);
+  const tokenValid = new Float32Array(n).fill(1, 0, batch.usedTokens);
   inputs['token.valid'] = engine.upload(f32(tokenValid, [n, 1]));
+  if (batch.shared !== undefined) {
+    const { owner, cells: doubled, tokens, valid } = batch.shared;
+    inputs['grid.owner'] = engine.upload(f32(owner, [cells, 1]));
+    inputs['shared.cell'] = engine.upload(i32(doubled, [doubled.length]));
+    inputs['shared.token'] = engine.upload(i32(tokens, [tokens.length]));
+    inputs['shared.valid'] = engine.upload(f32(valid, [valid.length, 1]));
+  }
   return inputs;
 }
 

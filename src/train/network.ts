@@ -318,11 +318,12 @@ export async function readLosses(engine: Engine, nll: readonly Handle[], count: 
 }
 
 function layoutOf(batch: MicroBatch): Layout {
-  return { tokens: batch.ids.length, rows: batch.rows, length: batch.length, dense: batch.dense };
+  const { ids, rows, length, dense, shared } = batch;
+  return { tokens: ids.length, rows, length, dense, shared: shared?.cells.length };
 }
 
-function layoutKey({ tokens, rows, length, dense }: Layout): string {
-  return `${tokens},${rows},${length},${dense}`;
+function layoutKey({ tokens, rows, length, dense, shared }: Layout): string {
+  return `${tokens},${rows},${length},${dense},${shared}`;
 }
 
 /** Equal for layers that have the same programs. */

@@ -17,15 +17,12 @@ export interface RowLoss {
  *
  * @param nll of each token with loss
  */
-export function lossesOfRows({ spans, lossPositions }: MicroBatch, nll: Float64Array): RowLoss[] {
+export function lossesOfRows({ spans }: MicroBatch, nll: Float64Array): RowLoss[] {
   let at = 0;
-  return spans.map(({ row, from, count }) => {
-    let [sum, tokens, known] = [0, 0, 0];
-    for (; at < nll.length && lossPositions[at]! < from + count; at++) {
-      sum += nll[at]!;
-      tokens++;
-      if (nll[at]! < Math.LN2) known++;
-    }
-    return { example: row, nll: sum, tokens, known };
+  return spans.map(({ row, targets: tokens }) => {
+    const own = nll.subarray(at, at + tokens);
+    at += tokens;
+    const known = own.filter((x) => x < Math.LN2).length;
+    return { example: row, nll: own.reduce((sum, x) => sum + x, 0), tokens, known };
   });
 }

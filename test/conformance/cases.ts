@@ -409,6 +409,28 @@ export const OP_CASES: Readonly<Record<OpName, readonly OpCase[]>> = {
       wrt: ['x'],
     },
   ],
+  spreadRows: [
+    {
+      name: 'a token that stands in two rows, one of them twice over a padded list',
+      inputs: {
+        x: real([5, 3]),
+        ...move,
+        index: indices([0, 1, 0, 0, 0, 3, 2, 0]),
+        valid: exactly([8, 1], [1, 1, 0, 0, 1, 1, 1, 0]),
+        inverse: indices([0, 1, 6, 5, 0]),
+        cell: indices([4, 0]),
+        token: indices([0, 0]),
+        copyValid: exactly([2, 1], [1, 0]),
+      },
+      build: (g, { x, index, valid, inverse, inverseValid, cell, token, copyValid }) =>
+        g.spreadRows(
+          x!,
+          { index: index!, valid: valid!, inverse: inverse!, inverseValid: inverseValid! },
+          { cell: cell!, token: token!, copyValid: copyValid! },
+        ),
+      wrt: ['x'],
+    },
+  ],
   cachedAttention: cached('attended'),
   cachedRows: [...cached('keys'), ...cached('values')].map((c, i) => ({
     ...c,

@@ -59,6 +59,7 @@ const ON_CPU: Readonly<Record<OpName, Tolerance>> = {
   gather: EXACT,
   scatterAdd: within(1, 1),
   permuteRows: EXACT,
+  spreadRows: EXACT,
   cachedAttention: within(0, 6),
   cachedRows: within(0, 3), // exact where nothing is turned
   quantizedLinear: within(0, 0.02 / UNIT), // rounds its input to 8 bits

@@ -61,3 +61,16 @@ export const permuteRows: Op<Record<string, never>> = {
     return result;
   },
 };
+
+/**
+ * As {@link permuteRows}, but a row may go to several places: `inverse` names the first, and `cell` [E] the others, each with its row `token` [E] and `copyValid` [E, 1],
+ * which is 0 for padding. The gradient of a row is the sum over its places.
+ */
+export const spreadRows: Op<Record<string, never>> = {
+  ...permuteRows,
+  vjp: (g, dy, [_x, index, valid, inverse, inverseValid, cell, token, copyValid]) => {
+    const first = { index: inverse!, valid: inverseValid!, inverse: index!, inverseValid: valid! };
+    const copies = g.mul(g.gather(dy, cell!), copyValid!);
+    return [g.scatterAdd(g.permuteRows(dy, first), token!, copies), ...new Array<undefined>(7).fill(undefined)];
+  },
+};

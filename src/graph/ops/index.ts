@@ -50,6 +50,7 @@ export const OPS = {
   gather: gathers.gather,
   scatterAdd: gathers.scatterAdd,
   permuteRows: gathers.permuteRows,
+  spreadRows: gathers.spreadRows,
   cachedAttention: cached.cachedAttention,
   cachedRows: cached.cachedRows,
   quantizedLinear: quantized.quantizedLinear,

@@ -1,4 +1,4 @@
-import { buildMicroBatch, type MicroBatch, planMicroBatches, type SoftTargets } from '../../data/index.ts';
+import { buildMicroBatch, type MicroBatch, planMicroBatches, type SoftTargets, tokenAt } from '../../data/index.ts';
 import { type Example, supervisedTokens } from '../../text/example.ts';
 import type { LoopOptions } from '../loop.ts';
 import { microStep, type Network, readLosses } from '../network.ts';
@@ -94,9 +94,9 @@ function meansOf(found: readonly Divergence[]): Readonly<Record<string, number>>
 
 /** The positions of a micro-batch that are held, and what their cross entropies are more than divergences, negated. */
 function softTargets(batch: MicroBatch, examples: readonly HeldExample[], weights: Readonly<Record<Kind, number>>) {
-  const held = batch.spans.flatMap(({ row, from }) => {
+  const held = batch.spans.flatMap(({ row }, i) => {
     const { hold } = examples[row]!;
-    return hold === undefined ? [] : [{ ...hold, from }];
+    return hold === undefined ? [] : [{ ...hold, at: hold.positions.map((position) => tokenAt(batch, i, position)) }];
   });
   const entropies = held.flatMap(({ kind, targets, positions }) =>
     positions.map((_, i) => ({ kind, sum: negativeEntropy(targets, i) })),
@@ -105,7 +105,7 @@ function softTargets(batch: MicroBatch, examples: readonly HeldExample[], weight
   const kept = held[0]!.targets.kept;
   const soft: SoftTargets = {
     kept,
-    positions: Int32Array.from(held.flatMap(({ positions, from }) => positions.map((at) => from + at))),
+    positions: Int32Array.from(held.flatMap(({ at }) => at)),
     ids: Int32Array.from(held.flatMap(({ targets }) => [...targets.ids])),
     shares: Float32Array.from(held.flatMap(({ targets }) => [...targets.shares])),
     rest: Float32Array.from(held.flatMap(({ targets }) => [...targets.rest])),

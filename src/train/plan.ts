@@ -14,6 +14,7 @@ import { type Measured, measure } from './measure.ts';
 import type { MemoryPlan } from './memory.ts';
 import { trainedTensors } from './names.ts';
 import type { Network } from './network.ts';
+import { isOnline } from './objective.ts';
 import { optimizerBytes } from './optimisers/index.ts';
 import { batchRows, rowExamples, unitSizes } from './pretrain/pretraining.ts';
 import { replayedPerStep } from './retain/replay.ts';
@@ -153,6 +154,7 @@ function cheaperChoice({ config, loop }: Frozen): string {
   const epochs = epochsOf(loop);
   if (config.weights.kind === 'full')
     return '--weights lora trains a hundredth of the numbers in about two thirds of the time.';
+  if (isOnline(config.method)) return 'a lower --steps, --batch, --group or --max-tokens takes less.';
   if (epochs > 1) return `--epochs 1 takes about ${Math.round(100 / epochs)} % of the time.`;
   return 'fewer rows (--steps) or a shorter --max-length take proportionally less.';
 }

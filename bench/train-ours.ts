@@ -30,7 +30,7 @@ let tokens = 0;
 for (const [i, rows] of batches.entries()) {
   const examples: Example[] = rows.map((r) => ({ ids: Int32Array.from(r.ids), labels: Int32Array.from(r.labels) }));
   const start = performance.now();
-  const { loss } = await trainStep(net, state, microBatches(examples, { pack: true, targetTokens }), {
+  const { loss } = await trainStep(net, state, microBatches(examples, { pack: true, targetTokens, share: true }), {
     ...options,
     step: i + 1,
   });

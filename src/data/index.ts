@@ -1,21 +1,4 @@
-export {
-  buildMicroBatch,
-  defaultEpochs,
-  epochOrder,
-  gridLength,
-  type MicroBatch,
-  type MicroBatchOptions,
-  type MicroBatchPlan,
-  type OrderOptions,
-  planMicroBatches,
-  type SoftTargets,
-  type StepRows,
-  stepRows,
-  stepsPerEpoch,
-  TARGET_TOKENS,
-  tokenAt,
-  totalSteps,
-} from './batches.ts';
+export { gridLength, type MicroBatchOptions, type MicroBatchPlan, planMicroBatches, TARGET_TOKENS } from './batches.ts';
 export { cutDocument, packBlocks } from './blocks.ts';
 export { type ColumnMap, isKnownColumn, readPairs } from './columns.ts';
 export {
@@ -43,6 +26,7 @@ export { contentRow } from './formats/content-row.ts';
 export { type Written, writeContent } from './formats/write-content.ts';
 export { type JoinCounts, type Joined, type JoinOptions, joinMessages } from './join.ts';
 export { countLabels } from './labels.ts';
+export { buildMicroBatch, type MicroBatch, type SoftTargets, tokenAt } from './layout.ts';
 export {
   type LengthOptions,
   type OnLong,
@@ -55,6 +39,15 @@ export {
 export { type LoadedFile, type LoadedRows, type LoadOptions, loadRows, rowKey } from './load.ts';
 export { type MixPlan, mixCounts, mixOrder, mixTimes } from './mix.ts';
 export type { NormaliseOptions } from './normalise.ts';
+export {
+  defaultEpochs,
+  epochOrder,
+  type OrderOptions,
+  type StepRows,
+  stepRows,
+  stepsPerEpoch,
+  totalSteps,
+} from './order.ts';
 export { isDocumentOrData, openRecords, type PlainText, type RecordSource } from './read.ts';
 export type { RawRecord } from './records.ts';
 export type { Row, RowLabels, RowSource } from './row.ts';

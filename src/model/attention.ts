@@ -86,7 +86,7 @@ export function attention(
   return fromGrid(out);
 }
 
-/** How tokens get into the grid and back; see data/batches.ts. */
+/** How tokens get into the grid and back; see data/layout.ts. */
 function gridMoves(g: Builder, { tokens, rows, length, dense, shared }: Layout) {
   if (dense) return { toGrid: (x: Value) => x, fromGrid: (x: Value) => x };
   const cells = rows * length;

@@ -55,7 +55,7 @@ for (let from = 0; from < train.length; from += batch) {
       lr: rate,
       step: losses.length + 1,
       describeRows: () => 'bench',
-      microBatch: { pack: true, targetTokens: TARGET_TOKENS },
+      microBatch: { pack: true, share: true, targetTokens: TARGET_TOKENS },
     },
   );
   losses.push(loss);

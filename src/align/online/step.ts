@@ -107,7 +107,7 @@ export async function tokenLogps(net: Network, examples: readonly Example[]): Pr
     const own = new Array<Float64Array>(group.length);
     const plans = planMicroBatches(
       group.map(({ ids }) => ids.length),
-      { pack: true },
+      { pack: true, share: true },
     );
     await Promise.all(
       plans.map(async (plan) => {

@@ -2,6 +2,7 @@
 const BENCHES: Readonly<Record<string, () => Promise<{ main(args: readonly string[]): Promise<void> }>>> = {
   classify: () => import('./classify.ts'),
   dpo: () => import('./dpo.ts'),
+  datatrove: () => import('./datatrove.ts'),
   'data-quality': () => import('./data-quality/main.ts'),
   'house-style': () => import('./house-style.ts'),
   'lm-eval': () => import('./lm-eval.ts'),

@@ -5,12 +5,24 @@ import { checkFiles } from '../../src/data/check/index.ts';
 import { openAppender } from '../../src/io/files.ts';
 import { randomInteger } from './random.ts';
 
-/** Seconds to check rows of at most 300 characters whose words follow one another as in real rows. */
-export async function measureSpeed(data: string, count: number): Promise<void> {
+/** Passages of words as they follow one another in real rows; by the row, and the passage within it. */
+export function passages(data: string): (row: number, k: number, words: number) => string {
   const words = readFileSync(join(data, 'dolly_hhrlhf_1k', 'train.jsonl'), 'utf8')
     .trim()
     .split('\n')
     .flatMap((line) => (JSON.parse(line) as { response: string }).response.split(/\s+/));
+  return (row, k, n) => {
+    const at = randomInteger(0, 'words', row, k, words.length - n);
+    return words
+      .slice(at, at + n)
+      .join(' ')
+      .slice(0, 40 + 4 * n);
+  };
+}
+
+/** Seconds to check rows of at most 300 characters whose words follow one another as in real rows. */
+export async function measureSpeed(data: string, count: number): Promise<void> {
+  const draw = passages(data);
   const folder = mkdtempSync(join(tmpdir(), 'data-speed-'));
   try {
     const file = join(folder, 'rows.jsonl');
@@ -18,13 +30,7 @@ export async function measureSpeed(data: string, count: number): Promise<void> {
     for (let from = 0; from < count; from += 10_000) {
       const lines: string[] = [];
       for (let i = from; i < Math.min(count, from + 10_000); i++) {
-        const passage = (k: number, n: number) => {
-          const at = randomInteger(0, 'words', i, k, words.length - n);
-          return words
-            .slice(at, at + n)
-            .join(' ')
-            .slice(0, 40 + 4 * n);
-        };
+        const passage = (k: number, n: number) => draw(i, k, n);
         // Pieces of several places, so that rows are no near-duplicates of each other.
         const prompt = `${passage(0, 5)} ${passage(1, 5)}`.slice(0, 100);
         const response = `${passage(2, 8)} ${passage(3, 8)} ${passage(4, 8)}`.slice(0, 200);

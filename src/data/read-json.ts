@@ -57,24 +57,32 @@ const COMMA = 0x2c;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
-/** Bytes up to the end of the first line that is not blank, and all bytes again. */
+/** Bytes up to the end of the first line that is not blank, and all bytes again. Each byte is looked at once, however long that line is. */
 async function peek(chunks: AsyncIterable<Buffer>): Promise<{ head: Buffer; all: AsyncGenerator<Buffer> }> {
   const iterator = chunks[Symbol.asyncIterator]();
   const taken: Buffer[] = [];
-  let head: Buffer = Buffer.alloc(0);
-  for (;;) {
-    const next = await iterator.next();
-    if (next.done === true) break;
-    taken.push(next.value);
-    head = taken.length === 1 ? next.value : Buffer.concat(taken);
-    const start = startOfText(head);
-    if (head[start] === OPEN_LIST || head.indexOf(10, start) >= 0 || head.length > MAX_RECORD) break;
+  let first: number | undefined;
+  for (let size = 0; size <= MAX_RECORD; ) {
+    const { value: chunk, done } = await iterator.next();
+    if (done === true) break;
+    taken.push(chunk);
+    size += chunk.length;
+    const start = first === undefined ? startOfText(chunk) : 0;
+    first ??= chunk[start];
+    if (first === undefined) continue;
+    if (!mayBeginJson(first) || first === OPEN_LIST || chunk.indexOf(10, start) >= 0) break;
   }
+  const head = Buffer.concat(taken);
   async function* all(): AsyncGenerator<Buffer> {
     yield* taken;
     for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) yield next.value;
   }
   return { head, all: all() };
+}
+
+/** Whether a value may begin so: an object, a list, a text, a number, true, false, null. */
+function mayBeginJson(byte: number): boolean {
+  return '{["-0123456789tfn'.includes(String.fromCharCode(byte));
 }
 
 function isSpace(byte: number | undefined): boolean {
@@ -108,6 +116,12 @@ async function* oneValue(chunks: AsyncIterable<Buffer>, path: string): AsyncGene
   let size = 0;
   for await (const chunk of chunks) {
     size += chunk.length;
+    const begin = startOfText(chunk);
+    if (parts.length === 0 && begin < chunk.length && !mayBeginJson(chunk[begin]!) && !isUtf16(chunk)) {
+      // Nothing that comes later makes it JSON.
+      yield fault(chunk.subarray(0, begin + 80).toString('utf8'), 1);
+      return;
+    }
     if (size > MAX_WHOLE) {
       const message = 'is one value of more than 512 MiB.';
       throw new TunesmithError('FILE_UNREADABLE', { message, file: path, fix: 'write an array, or .jsonl.' });

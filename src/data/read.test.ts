@@ -30,6 +30,13 @@ const rows = [
 ];
 const jsonl = rows.map((r) => JSON.stringify(r)).join('\n');
 
+test('a .json file that cannot be JSON is told at its first bytes, and one long line is looked at once', async () => {
+  const bomb = gzipSync(Buffer.alloc(80 * 2 ** 20, 'a'));
+  expect(await read('bomb.json.gz', bomb)).toMatchObject([{ line: 1, code: 'DATA_JSON' }]);
+  const long = gzipSync(Buffer.concat([Buffer.from('"'), Buffer.alloc(40 * 2 ** 20, 'a'), Buffer.from('"')]));
+  expect(await read('long.json.gz', long)).toMatchObject([{ line: 1 }]);
+});
+
 describe('formats', () => {
   const table = (cut: string) =>
     `prompt${cut}response\n${rows.map((r) => `"${r.prompt.replaceAll('"', '""')}"${cut}"${r.response}"`).join('\n')}\n`;

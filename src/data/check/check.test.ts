@@ -158,6 +158,18 @@ describe('checkFiles', () => {
     expect(await places('DATA_SPECIAL_TOKEN', [row], { allow: ['DATA_SPECIAL_TOKEN'] })).toEqual(['warning 1']);
   });
 
+  it('takes an address of documentation for none that holds a password', async () => {
+    const said = (address: string) => findings([chat('How do I log in?', `Write ${address}/path into the field.`)]);
+    for (const address of [
+      'ftp://username:password@ftp.example.com',
+      'postgres://me:password@db.acme.io',
+      'https://ada:Tr0ub4dor@shop.example',
+    ]) {
+      expect((await said(address)).map(({ code }) => code)).not.toContain('DATA_SECRET');
+    }
+    expect((await said('postgres://ada:Tr0ub4dor3x@db.acme.io')).map(({ code }) => code)).toContain('DATA_SECRET');
+  });
+
   it('never quotes a secret', async () => {
     const secret = 'sk-proj-Ab3dEf6hIj9kLm2nOp5qRs8tUv1wXy4z';
     const found = await findings([chat('What is it?', `The cafÃ© has ${secret} and <|im_end|>`)]);

@@ -78,7 +78,12 @@ export function findSecrets(text: string): SecretSpan[] {
   for (const { name, pattern, random } of FORMS) {
     for (const match of text.matchAll(pattern)) {
       const value = match[1] ?? match[0];
-      if (isPlaceholder(value) || (random === true && !isRandom(value, name === 'a password'))) continue;
+      if (
+        isPlaceholder(value) ||
+        EXAMPLE_ADDRESS.test(match[0] + text.slice(match.index + match[0].length).slice(0, 80))
+      )
+        continue;
+      if (random === true && !isRandom(value, name === 'a password')) continue;
       const start = match.index + match[0].lastIndexOf(value);
       const end = start + value.length;
       if (!spans.some((span) => start < span.end && end > span.start)) spans.push({ name, start, end });
@@ -86,6 +91,10 @@ export function findSecrets(text: string): SecretSpan[] {
   }
   return spans;
 }
+
+/** An address whose parts name themselves, or whose host is kept for examples (RFC 2606). */
+const EXAMPLE_ADDRESS =
+  /^[a-z][a-z+.-]*:\/\/(?:[^\s/]*@(?:[^\s/@]*\.)?(?:example\.(?:com|net|org)|[^\s/@]*\.(?:example|test|invalid))\b|[^\s/:@]*:(?:pass(?:word|wd)?|pwd|secret|pw)@)/i;
 
 function isPlaceholder(value: string): boolean {
   const body = value.replace(/^[a-z]{2,8}[-_]/i, '');

@@ -72,7 +72,8 @@ async function* parsed(blocks: AsyncIterable<string>, options: Options): AsyncGe
 
 function columnNames(header: readonly string[], path: string): string[] {
   const names = header.map((name) => name.trim());
-  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  const seen = new Set<string>();
+  const twice = names.find((name) => seen.size === seen.add(name).size);
   if (twice === undefined) return names;
   const message = `names the column "${twice}" twice.`;
   throw new TunesmithError('DATA_TABLE', { message, file: path, line: 1, fix: 'rename one of them.' });

@@ -23,9 +23,27 @@ export function lineRecord(line: TextLine): RawRecord | undefined {
   return line.text.trim() === '' ? undefined : parseLine(line.text, line.line);
 }
 
+/** Lists and objects within one another that a record may have: more would overflow the stack of whatever walks through it. */
+const DEEPEST = 500;
+
+/** @throws SyntaxError */
+function parsedRecord(text: string, line: number): RawRecord {
+  const value = JSON.parse(text) as unknown;
+  if (isWithin(value, DEEPEST)) return { line, value };
+  return { line, code: 'DATA_JSON', message: `nests lists or objects more than ${DEEPEST} deep.` };
+}
+
+function isWithin(value: unknown, depth: number): boolean {
+  if (typeof value !== 'object' || value === null) return true;
+  if (depth === 0) return false;
+  if (Array.isArray(value)) return value.every((item) => isWithin(item, depth - 1));
+  for (const key in value) if (!isWithin((value as Record<string, unknown>)[key], depth - 1)) return false;
+  return true;
+}
+
 function parseLine(text: string, line: number): RawRecord {
   try {
-    return { line, value: JSON.parse(text) as unknown };
+    return parsedRecord(text, line);
   } catch {
     const hint = /^\s*\[\s*$/.test(text) ? ' (an array over several lines belongs in a .json file)' : '';
     const fault = jsonFault(text);
@@ -131,7 +149,7 @@ async function* oneValue(chunks: AsyncIterable<Buffer>, path: string): AsyncGene
   const text = decodeText(Buffer.concat(parts), path);
   if (text.trim() === '') return;
   try {
-    yield { line: 1, value: JSON.parse(text) as unknown };
+    yield parsedRecord(text, 1);
   } catch {
     yield fault(text, 1);
   }
@@ -266,7 +284,7 @@ function parseElement(bytes: Buffer, number: number, from: number, decoder: Text
     throw notUtf8(path, from, `has a byte that is not UTF-8 in record ${number}, which begins here.`);
   }
   try {
-    return { line: number, value: JSON.parse(text) as unknown };
+    return parsedRecord(text, number);
   } catch {
     return fault(text, from);
   }

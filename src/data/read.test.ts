@@ -30,6 +30,24 @@ const rows = [
 ];
 const jsonl = rows.map((r) => JSON.stringify(r)).join('\n');
 
+test('what nests too deep to be walked through is told, by line or record', async () => {
+  const lists = `{"prompt":${'['.repeat(200_000)}${']'.repeat(200_000)}}`;
+  const objects = `${'{"a":'.repeat(200_000)}1${'}'.repeat(200_000)}`;
+  for (const deep of [lists, objects]) {
+    for (const [name, content] of Object.entries({
+      'deep.jsonl': `${jsonl}\n${deep}\n`,
+      'deep.json': `[{"prompt":"a","response":"b"},{"prompt":"c","response":"d"},${deep}]`,
+    })) {
+      expect((await read(name, content)).at(-1), name).toMatchObject({
+        line: 3,
+        code: 'DATA_JSON',
+        message: expect.stringMatching(/500 deep/),
+      });
+    }
+    expect(await read('one.json', deep)).toMatchObject([{ line: 1, code: 'DATA_JSON' }]);
+  }
+});
+
 test('a .json file that cannot be JSON is told at its first bytes, and one long line is looked at once', async () => {
   const bomb = gzipSync(Buffer.alloc(80 * 2 ** 20, 'a'));
   expect(await read('bomb.json.gz', bomb)).toMatchObject([{ line: 1, code: 'DATA_JSON' }]);

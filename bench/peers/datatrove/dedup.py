@@ -1,7 +1,6 @@
-"""Near-duplicates of a .jsonl file by datatrove's MinHash: dedup.py FILE FOLDER WORKERS. Prints seconds, CPU seconds and the rows that are left as JSON."""
+"""Near-duplicates of a .jsonl file by datatrove's MinHash: dedup.py FILE FOLDER WORKERS. Prints seconds and the rows that are left as JSON."""
 
 import json
-import resource
 import sys
 import time
 
@@ -37,13 +36,11 @@ def main(file: str, folder: str, workers: int) -> None:
     run("clusters", [MinhashDedupCluster(f"{folder}/buckets", f"{folder}/remove", config=config)], 1)
     last = [reader(), MinhashDedupFilter(f"{folder}/remove"), PIIFormatter(), JsonlWriter(f"{folder}/out", compression=None)]
     run("filter", last, workers)
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    cpu = sum(usage.ru_utime + usage.ru_stime for usage in used)
     left = 0
     for part in range(workers):
         with open(f"{folder}/out/{part:05d}.jsonl", encoding="utf-8") as rows:
             left += sum(1 for _ in rows)
-    print(json.dumps({"seconds": time.time() - start, "cpu": cpu, "rows": left}))
+    print(json.dumps({"seconds": time.time() - start, "rows": left}))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ import { methodOf } from '../model/adapters/index.ts';
 import type { ModelConfig } from '../model/config.ts';
 import type { RunConfig, TrainConfig } from './config.ts';
 import type { LoopOptions } from './loop.ts';
-import { isAligned } from './objective.ts';
+import type { Method } from './methods.ts';
+import { isAligned, isOnline } from './objective.ts';
 import { CONSTANTS, constantsOf, type OptimizerOptions, RATES, takes } from './optimisers/index.ts';
 
 /** A value that was chosen automatically, and why. */
@@ -23,6 +24,8 @@ const TIMES_A_RUN = 10;
 
 /** Preferences tell a model that can answer already how to: a tenth of the rate at which it learns to answer. */
 const ALIGNED_RATE = 0.1;
+/** What a model learns from its own answers asks for more: at a quarter SmolLM2 earns 0.85 instead of 0.09 for sums after ten steps, at half it forgets how to try. */
+const ONLINE_RATE = 0.25;
 
 /** Share of the steps in which the rate of wsd falls, where the user sets none. */
 const DECAY = 0.2;
@@ -40,7 +43,7 @@ export function freeze(config: RunConfig, model: ModelConfig, rows: number, targ
   const factors = [
     [train.optimizer, RATES[train.optimizer]],
     [weights.kind, weights.kind === 'full' ? 1 : methodOf(weights).rate],
-    [method.kind, isAligned(method) && method.kind !== 'reward' ? ALIGNED_RATE : 1],
+    [method.kind, methodRate(method)],
   ] as const;
   const isPretrained = method.kind === 'pretrain';
   // Weights that were just made have nothing to lose.
@@ -89,6 +92,11 @@ export function freeze(config: RunConfig, model: ModelConfig, rows: number, targ
       patience,
     },
   };
+}
+
+function methodRate(method: Method): number {
+  if (isOnline(method)) return ONLINE_RATE;
+  return isAligned(method) && method.kind !== 'reward' ? ALIGNED_RATE : 1;
 }
 
 /** Whether tokens that rows begin with alike may be computed once: not where each has noise or masks of its own, or experts count tokens. */

@@ -453,7 +453,7 @@ describe('bad rows', () => {
     const deep = `${'{"a":'.repeat(20000)}1${'}'.repeat(20000)}`;
     const row = `{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}],"tools":[${deep}]}`;
     const { findings } = await load([row]);
-    expect(findings[0]!.code).toBe('DATA_TOOL_CALL');
+    expect(findings[0]!.code).toBe('DATA_JSON');
   });
 });
 

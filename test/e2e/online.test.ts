@@ -317,7 +317,7 @@ describe('what is wrong with a reward is said before any step', () => {
         'REWARD_CONSTANT',
         async () => `judge:${await openJudge((mark) => `Mark: ${mark}`)}/v1#dull`,
       ],
-      ['is down', 'DOWNLOAD_UNREACHABLE', async (): Promise<string> => 'judge:http://127.0.0.1:9/v1#fair'],
+      ['is down', 'EVAL_JUDGE', async (): Promise<string> => 'judge:http://127.0.0.1:9/v1#fair'],
       ['has no name', 'CLI_OPTION_VALUE', async (): Promise<string> => 'judge:http://127.0.0.1:9/v1'],
       [
         'is elsewhere, and nobody agreed',

@@ -1,4 +1,4 @@
-import { buildMicroBatch, type MicroBatch, planMicroBatches } from '../data/index.ts';
+import { buildMicroBatch, type MicroBatch, planMicroBatches, tokenAt } from '../data/index.ts';
 import { type Example, IGNORE, type Tokenizer } from '../text/index.ts';
 import { forwardLoss, type Network, readLosses } from '../train/network.ts';
 import type { ChoiceItem } from './probes/index.ts';
@@ -103,7 +103,7 @@ async function addScores(
   const examples = rows.map(({ ids }) => unlabelled(ids));
   const plans = planMicroBatches(
     examples.map(({ ids }) => ids.length),
-    { pack: true },
+    { pack: true, share: true, together: rowsOfItems(rows) },
   );
   await Promise.all(
     plans.map(async (plan) => {
@@ -118,14 +118,21 @@ async function addScores(
   );
 }
 
+/** How many rows each item has: together, what its choices go on from is computed once. */
+function rowsOfItems(rows: readonly ScoredRow[]): number[] {
+  const counts = new Map<number, number>();
+  for (const { item } of rows) counts.set(item, (counts.get(item) ?? 0) + 1);
+  return [...counts.values()];
+}
+
 function unlabelled(ids: readonly number[]): Example {
   return { ids: Int32Array.from(ids), labels: new Int32Array(ids.length).fill(IGNORE) };
 }
 
 /** A position may have several targets, one for each choice that goes on there. */
 function withTargets(batch: MicroBatch, rows: readonly ScoredRow[]): MicroBatch {
-  const wanted = batch.spans.flatMap(({ row, from }) =>
-    rows[row]!.targets.map(({ at, id }) => [from + at, id] as const),
+  const wanted = batch.spans.flatMap(({ row }, i) =>
+    rows[row]!.targets.map(({ at, id }) => [tokenAt(batch, i, at), id] as const),
   );
   return {
     ...batch,

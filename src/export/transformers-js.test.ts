@@ -16,7 +16,7 @@ let there: TransformersJs | undefined;
 
 beforeAll(async () => {
   toys = writeToys(path.join(folder, 'toys'));
-  ({ run } = await train(toys, { system: 'Be brief.', steps: 60, 'save-every': 60, lr: 3e-2 }));
+  ({ run } = await train(toys, { system: 'Be brief.', steps: 60, 'save-every': 60, lr: 1e-2 }));
 }, 120_000);
 afterAll(() => there?.close());
 

@@ -1,4 +1,4 @@
-import { buildMicroBatch, type MicroBatch, planMicroBatches } from '../data/index.ts';
+import { buildMicroBatch, type MicroBatch, planMicroBatches, targetsByRow } from '../data/index.ts';
 import { type Example, IGNORE } from '../text/index.ts';
 import { forwardLoss, type Network, readLosses } from '../train/network.ts';
 
@@ -59,15 +59,9 @@ export function scoreOf(answer: Answered, nll: Float64Array): Scored {
 /** The losses of each row of a micro-batch. */
 export function* lossesByRow(
   batch: MicroBatch,
-  answers: readonly Answered[],
   nll: Float64Array,
 ): Generator<{ readonly row: number; readonly from: number; readonly nll: Float64Array }> {
-  let from = 0;
-  for (const { row } of batch.spans) {
-    const count = answerTokens(answers[row]!).length;
-    yield { row, from, nll: nll.subarray(from, from + count) };
-    from += count;
-  }
+  for (const { row, from, to } of targetsByRow(batch)) yield { row, from, nll: nll.subarray(from, to) };
 }
 
 /** Answers whose micro-batches are in flight at once. */
@@ -103,7 +97,7 @@ async function scoreGroup(
     plans.map(async (plan) => {
       const batch = buildMicroBatch(examples, plan);
       const nll = await readLosses(net.engine, forwardLoss(net, batch), batch.lossTokens);
-      for (const part of lossesByRow(batch, answers, nll)) scored[part.row] = scoreOf(answers[part.row]!, part.nll);
+      for (const part of lossesByRow(batch, nll)) scored[part.row] = scoreOf(answers[part.row]!, part.nll);
       onRows(plan.rows.length);
     }),
   );

@@ -63,7 +63,7 @@ describe('the gradient of preferences', () => {
     );
     const batch = buildMicroBatch(examples, plan!);
     const step = await weighedMicroStep(net, batch, 1, (nll) => {
-      const rows = [...lossesByRow(batch, answers, nll)];
+      const rows = [...lossesByRow(batch, nll)];
       const { slopes } = rule(judge(rows.map((row) => scoreOf(answers[row.row]!, row.nll))), facts);
       return Float32Array.from(
         rows.flatMap(({ row }) =>

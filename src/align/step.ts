@@ -66,7 +66,7 @@ function weighed(
   facts: BatchFacts,
   totals: ReturnType<typeof gather>,
 ): { readonly weights: Float32Array; readonly answerTokens: number } {
-  const found = [...lossesByRow(part, answers, nll)];
+  const found = [...lossesByRow(part, nll)];
   const weights = new Float32Array(nll.length);
   let count = 0;
   for (let at = 0; at < found.length; at += together) {

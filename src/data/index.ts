@@ -26,7 +26,7 @@ export { contentRow } from './formats/content-row.ts';
 export { type Written, writeContent } from './formats/write-content.ts';
 export { type JoinCounts, type Joined, type JoinOptions, joinMessages } from './join.ts';
 export { countLabels } from './labels.ts';
-export { buildMicroBatch, type MicroBatch, type SoftTargets, tokenAt } from './layout.ts';
+export { buildMicroBatch, type MicroBatch, type SoftTargets, targetsByRow, tokenAt } from './layout.ts';
 export {
   type LengthOptions,
   type OnLong,

@@ -94,6 +94,7 @@ export function buildMicroBatch(batch: readonly Example[], plan: MicroBatchPlan)
   const cells = examples.length * length;
   const { tokens, usedTokens, places, shared } = placedTokens(examples, plan);
   const dense = shared === undefined && tokens === cells;
+  const isFirst = (cell: number) => shared === undefined || shared.owner[cell] === 1;
   const ids = new Int32Array(tokens);
   const positions = new Int32Array(tokens);
   const gridIndex = new Int32Array(cells);
@@ -107,12 +108,12 @@ export function buildMicroBatch(batch: readonly Example[], plan: MicroBatchPlan)
       positions[token] = i;
       gridIndex[cell] = token;
       gridValid[cell] = 1;
-      if (shared === undefined || shared.owner[cell] === 1) inverse[token] = cell;
+      if (isFirst(cell)) inverse[token] = cell;
     }
   }
   const { lossPositions, lossTargets, counts } = lossOf(examples, places);
   const spans = places.map((place, r): RowSpan => {
-    const own = place.filter((_, i) => shared === undefined || shared.owner[r * length + i] === 1);
+    const own = place.filter((_, i) => isFirst(r * length + i));
     return { row: plan.rows[r]!, from: own[0] ?? 0, count: own.length, targets: counts[r]! };
   });
   const lossTokens = lossTargets.length;
@@ -155,7 +156,7 @@ function placedTokens(examples: readonly Example[], { length, tokens, share }: M
     start += ids.length;
     return Int32Array.from(ids, (_, i) => from + i);
   });
-  return { tokens, usedTokens: dense ? tokens : usedTokens, places, shared: undefined };
+  return { tokens, usedTokens, places, shared: undefined };
 }
 
 /** Gives tokens the same place where all tokens before them are the same too. */
@@ -209,6 +210,17 @@ function lossOf(examples: readonly Example[], places: readonly Int32Array[]) {
     return targets.length - before;
   });
   return { lossPositions: Int32Array.from(positions), lossTargets: Int32Array.from(targets), counts };
+}
+
+/** Where the targets of each row stand among those of its micro-batch: from `from` up to `to`. */
+export function* targetsByRow({
+  spans,
+}: MicroBatch): Generator<{ readonly row: number; readonly from: number; readonly to: number }> {
+  let from = 0;
+  for (const { row, targets } of spans) {
+    yield { row, from, to: from + targets };
+    from += targets;
+  }
 }
 
 /** Index in N of a token of the i-th row of a micro-batch. */

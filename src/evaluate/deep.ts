@@ -3,6 +3,7 @@ import {
   type MeantRow,
   meaningFindings,
   type Placed,
+  quoteStart,
   type RowsOptions,
   readCheckRows,
   unaskedFindings,
@@ -87,7 +88,7 @@ export async function* deepFindings(model: ModelRequest, request: DeepRequest): 
         source,
         loss,
         tokens,
-        quote: answer.slice(0, 100).replace(/\s+/g, ' '),
+        quote: quoteStart(answer),
       })),
       'before training',
     );

@@ -95,17 +95,19 @@ function gridMoves(g: Builder, { tokens, rows, length, dense, shared }: Layout) 
   const inverse = g.input('grid.inverse', [tokens], 'i32');
   const inverseValid = g.input('token.valid', [tokens, 1]);
   const into: RowMove = { index, valid, inverse, inverseValid };
-  if (shared === undefined) {
-    const out: RowMove = { index: inverse, valid: inverseValid, inverse: index, inverseValid: valid };
-    return { toGrid: (x: Value) => g.permuteRows(x, into), fromGrid: (x: Value) => g.permuteRows(x, out) };
-  }
   // A token's output is that of its first cell, so that no other cell gets a gradient from there; but all of its cells are read as keys and values.
-  const owner = g.input('grid.owner', [cells, 1]);
-  const out: RowMove = { index: inverse, valid: inverseValid, inverse: index, inverseValid: owner };
-  const copies: RowCopies = {
-    cell: g.input('shared.cell', [shared], 'i32'),
-    token: g.input('shared.token', [shared], 'i32'),
-    copyValid: g.input('shared.valid', [shared, 1]),
+  const outValid = shared === undefined ? valid : g.input('grid.owner', [cells, 1]);
+  const out: RowMove = { index: inverse, valid: inverseValid, inverse: index, inverseValid: outValid };
+  const copies: RowCopies | undefined =
+    shared === undefined
+      ? undefined
+      : {
+          cell: g.input('shared.cell', [shared], 'i32'),
+          token: g.input('shared.token', [shared], 'i32'),
+          copyValid: g.input('shared.valid', [shared, 1]),
+        };
+  return {
+    toGrid: (x: Value) => (copies === undefined ? g.permuteRows(x, into) : g.spreadRows(x, into, copies)),
+    fromGrid: (x: Value) => g.permuteRows(x, out),
   };
-  return { toGrid: (x: Value) => g.spreadRows(x, into, copies), fromGrid: (x: Value) => g.permuteRows(x, out) };
 }

@@ -1,16 +1,5 @@
 import { createHash } from 'node:crypto';
-
-/** Text as HTML shows it: models and people write whatever they like, also markup. */
-export function escaped(text: string): string {
-  const names: Readonly<Record<string, string>> = {
-    '&': '&amp;',
-    '<': '&lt;',
-    '>': '&gt;',
-    '"': '&quot;',
-    "'": '&#39;',
-  };
-  return text.replace(/[&<>"']/g, (character) => names[character]!);
-}
+import { escaped } from '../evaluate/html.ts';
 
 /** A value as the attribute that the page's script reads. */
 export function dataOf(value: unknown): string {

@@ -3,7 +3,8 @@ import type { Step, View } from '../align/ranking/desk.ts';
 import { type Draft, draftRanking, placeText } from '../align/ranking/draft.ts';
 import { KEY_HELP, pendingText } from '../align/ranking/keys.ts';
 import { promptParts, QUESTIONS, SINGLE_QUESTION } from '../align/ranking/words.ts';
-import { dataOf, escaped, pageHeaders } from './html.ts';
+import { escaped } from '../evaluate/html.ts';
+import { dataOf, pageHeaders } from './html.ts';
 import { RANKING_SCRIPT } from './ranking-script.ts';
 import { RANKING_STYLE } from './ranking-style.ts';
 

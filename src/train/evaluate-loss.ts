@@ -1,7 +1,8 @@
 import { buildMicroBatch, planMicroBatches } from '../data/index.ts';
-import { type Example, supervisedTokens } from '../text/example.ts';
+import type { Example } from '../text/example.ts';
 import type { Activity, OnActivity } from './activity.ts';
 import { forwardLoss, type Network, readLosses } from './network.ts';
+import { lossesOfRows } from './row-losses.ts';
 
 /** Summed loss of one example over its supervised tokens. */
 export interface ExampleLoss {
@@ -38,12 +39,7 @@ async function groupLosses(net: Network, examples: readonly Example[], onRows: O
     plans.map(async (plan) => {
       const batch = buildMicroBatch(examples, plan);
       const losses = await readLosses(net.engine, forwardLoss(net, batch), batch.lossTokens);
-      let at = 0;
-      for (const row of plan.rows) {
-        const tokens = supervisedTokens(examples[row]!);
-        results[row] = { nll: losses.subarray(at, at + tokens).reduce((s, x) => s + x, 0), tokens };
-        at += tokens;
-      }
+      for (const { example, nll, tokens } of lossesOfRows(batch, losses)) results[example] = { nll, tokens };
       onRows(plan.rows.length);
     }),
   );

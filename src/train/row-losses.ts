@@ -1,4 +1,4 @@
-import type { MicroBatch } from '../data/index.ts';
+import { type MicroBatch, targetsByRow } from '../data/index.ts';
 
 /** What the tokens of one example lost in a step, before its update. */
 export interface RowLoss {
@@ -17,12 +17,10 @@ export interface RowLoss {
  *
  * @param nll of each token with loss
  */
-export function lossesOfRows({ spans }: MicroBatch, nll: Float64Array): RowLoss[] {
-  let at = 0;
-  return spans.map(({ row, targets: tokens }) => {
-    const own = nll.subarray(at, at + tokens);
-    at += tokens;
+export function lossesOfRows(batch: MicroBatch, nll: Float64Array): RowLoss[] {
+  return Array.from(targetsByRow(batch), ({ row, from, to }) => {
+    const own = nll.subarray(from, to);
     const known = own.filter((x) => x < Math.LN2).length;
-    return { example: row, nll: own.reduce((sum, x) => sum + x, 0), tokens, known };
+    return { example: row, nll: own.reduce((sum, x) => sum + x, 0), tokens: own.length, known };
   });
 }

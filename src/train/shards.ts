@@ -1,16 +1,6 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { LoadedFile, Render, Row } from '../data/index.ts';
-import {
-  fileExists,
-  fileSize,
-  folderExists,
-  listFolder,
-  makeFolder,
-  readBytes,
-  remove,
-  sha256,
-  writeAtomic,
-} from '../io/index.ts';
+import { fileExists, fileSize, listFolder, makeFolder, readBytes, remove, sha256, writeAtomic } from '../io/index.ts';
 import { modifiedAt } from '../io/modified.ts';
 import { version } from '../io/version.ts';
 import { type Example, IGNORE } from '../text/example.ts';
@@ -106,9 +96,9 @@ function writeShard(path: string, made: readonly (readonly Example[] | undefined
   const tokens = lengths.reduce((sum, length) => sum + length, 0);
   const header = Int32Array.of(MAGIC, counts.length, lengths.length, tokens % 2 ** 30, Math.floor(tokens / 2 ** 30));
   const bytesOf = (numbers: Int32Array) => new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength);
-  makeFolder(join(path, '..'));
+  makeFolder(dirname(path));
   writeAtomic(path, pieces());
-  dropOldest(join(path, '..'));
+  dropOldest(dirname(path));
 
   function* pieces(): Iterable<Uint8Array> {
     yield bytesOf(header);
@@ -146,7 +136,6 @@ function readShard(path: string, rows: number): (readonly Example[] | undefined)
 }
 
 function dropOldest(folder: string): void {
-  if (!folderExists(folder)) return;
   const shards = listFolder(folder)
     .filter((name) => name.endsWith('.bin'))
     .map((name) => ({ path: join(folder, name), at: modifiedAt(join(folder, name)) }))

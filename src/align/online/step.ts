@@ -1,4 +1,4 @@
-import { buildMicroBatch, type MicroBatch, planMicroBatches } from '../../data/index.ts';
+import { buildMicroBatch, type MicroBatch, planMicroBatches, targetsByRow } from '../../data/index.ts';
 import type { Example } from '../../text/example.ts';
 import type { LoopOptions } from '../../train/loop.ts';
 import type { OnlineMethod } from '../../train/methods.ts';
@@ -44,7 +44,7 @@ export async function policyStep(
   const totals = { loss: 0, low: 0, high: 0, kl: 0, surprise: 0, tokens: 0 };
   const weigh = (part: MicroBatch) => (nll: Float64Array) => {
     const weights = new Float32Array(nll.length);
-    for (const { row, from, to } of tokensByRow(part, examples)) {
+    for (const { row, from, to } of targetsByRow(part)) {
       const answer = answers[row]!;
       const own = nll.slice(from, to).map((x) => -x);
       logps[row] = own;
@@ -87,15 +87,6 @@ export async function policyStep(
   return { loss: totals.loss, gradNorm, realTokens, metrics, logps };
 }
 
-function* tokensByRow(part: MicroBatch, examples: readonly Example[]) {
-  let from = 0;
-  for (const { row } of part.spans) {
-    const to = from + examples[row]!.labels.filter((label, i) => i > 0 && label >= 0).length;
-    yield { row, from, to };
-    from = to;
-  }
-}
-
 /** Examples whose micro-batches are in flight at once. */
 const GROUP = 64;
 
@@ -113,7 +104,7 @@ export async function tokenLogps(net: Network, examples: readonly Example[]): Pr
       plans.map(async (plan) => {
         const part = buildMicroBatch(group, plan);
         const nll = await readLosses(net.engine, forwardLoss(net, part), part.lossTokens);
-        for (const { row, from, to } of tokensByRow(part, group)) own[row] = nll.slice(from, to).map((x) => -x);
+        for (const { row, from, to } of targetsByRow(part)) own[row] = nll.slice(from, to).map((x) => -x);
       }),
     );
     found.push(...own);

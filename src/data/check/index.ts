@@ -6,4 +6,4 @@ export { checkPage } from './page.ts';
 export type { PersonalMode, Pseudonyms } from './repair.ts';
 export { type RowsOptions, readCheckRows } from './rows.ts';
 export { type CheckOptions, type CheckProgress, type CheckReport, checkFiles } from './run.ts';
-export { type CheckFinding, type CheckSeverity, type Found, type Placed, SEVERITIES } from './types.ts';
+export { type CheckFinding, type CheckSeverity, type Found, type Placed, quoteStart, SEVERITIES } from './types.ts';

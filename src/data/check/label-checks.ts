@@ -3,7 +3,15 @@ import { wordsOf } from '../similar.ts';
 import { HEAPS, placeIn, pushHash, relatedTo, repeatedHashes } from './duplicate-checks.ts';
 import { promptKeyOf, saidWords } from './hashes.ts';
 import { suspectLabels } from './suspect-labels.ts';
-import type { CheckRow, Collector, Corpus, CorpusCheck, Noter, Placed } from './types.ts';
+import {
+  type CheckRow,
+  type Collector,
+  type Corpus,
+  type CorpusCheck,
+  type Noter,
+  type Placed,
+  quoteStart,
+} from './types.ts';
 
 /** The checks of labels, and of answers to the same question. */
 export const LABELS: readonly CorpusCheck[] = [
@@ -107,7 +115,7 @@ function* suspects(
   for (const { row, likely, margin } of suspectLabels(texts, own, classes.length)) {
     const { index, label, text } = known[row]!;
     const message = `is labelled "${names[label]}", where the other rows speak for "${names[classes[likely]!]}".`;
-    const quote = text.slice(0, 100).replace(/\s+/g, ' ');
+    const quote = quoteStart(text);
     yield {
       ...{ code: 'DATA_LABEL_SUSPECT', severity: 'review', source: sourceOf(index) },
       ...{ message, quote, score: margin },

@@ -117,6 +117,11 @@ export interface CorpusCheck {
   collector(corpus: Corpus): Collector;
 }
 
+/** The first 100 characters of a text, on one line. */
+export function quoteStart(text: string): string {
+  return text.slice(0, 100).replace(/\s+/g, ' ');
+}
+
 /** A passage of at most 100 characters around `at`, on one line. */
 export function quoteAt(text: string, at = 0, length = 0): string {
   const from = Math.max(0, at - 40);

@@ -1,3 +1,5 @@
+import type { Builder } from '../builder.ts';
+import type { Value } from '../graph.ts';
 import type { Op } from '../op.ts';
 
 /** Rows of a matrix [V, D] by index [N]: [N, D]. */
@@ -44,13 +46,7 @@ export const scatterAdd: Op<Record<string, never>> = {
  */
 export const permuteRows: Op<Record<string, never>> = {
   shape: ([x, index]) => ({ dtype: x!.dtype, shape: [index!.shape[0]!, x!.shape[1]!] }),
-  vjp: (g, dy, [_x, index, valid, inverse, inverseValid]) => [
-    g.permuteRows(dy, { index: inverse!, valid: inverseValid!, inverse: index!, inverseValid: valid! }),
-    undefined,
-    undefined,
-    undefined,
-    undefined,
-  ],
+  vjp: (g, dy, inputs) => [movedBack(g, dy, inputs)],
   emit: (e, [x, index, valid]) => e.node('Mul', [e.node('Gather', [x!, index!], { axis: 0 }), valid!]),
   reference: ([x, index, valid]) => {
     const width = x!.shape[1]!;
@@ -68,9 +64,13 @@ export const permuteRows: Op<Record<string, never>> = {
  */
 export const spreadRows: Op<Record<string, never>> = {
   ...permuteRows,
-  vjp: (g, dy, [_x, index, valid, inverse, inverseValid, cell, token, copyValid]) => {
-    const first = { index: inverse!, valid: inverseValid!, inverse: index!, inverseValid: valid! };
+  vjp: (g, dy, inputs) => {
+    const [cell, token, copyValid] = inputs.slice(5);
     const copies = g.mul(g.gather(dy, cell!), copyValid!);
-    return [g.scatterAdd(g.permuteRows(dy, first), token!, copies), ...new Array<undefined>(7).fill(undefined)];
+    return [g.scatterAdd(movedBack(g, dy, inputs), token!, copies)];
   },
 };
+
+function movedBack(g: Builder, dy: Value, [_x, index, valid, inverse, inverseValid]: readonly Value[]): Value {
+  return g.permuteRows(dy, { index: inverse!, valid: inverseValid!, inverse: index!, inverseValid: valid! });
+}

@@ -2,7 +2,7 @@
 import type { RowSource } from '../../row.ts';
 import { wordsOf } from '../../similar.ts';
 import { placeIn, relatedTo } from '../duplicate-checks.ts';
-import type { Placed } from '../types.ts';
+import { type Placed, quoteStart } from '../types.ts';
 
 /** A row as vectors: what is asked, and what is answered. */
 export interface MeantRow {
@@ -76,7 +76,7 @@ function twinFinding(
   const percent = Math.round(100 * similarity);
   const found = {
     source,
-    quote: quoted(prompt || answer),
+    quote: quoteStart(prompt || answer),
     score: similarity,
     severity: 'review',
     related: relatedTo(other.source, source),
@@ -101,14 +101,13 @@ function rivalFinding({ source, prompt, answer }: MeantRow, other: MeantRow, sim
     severity: 'review',
     source,
     message,
-    quote: quoted(prompt),
+    quote: quoteStart(prompt),
     score: similarity - 0.4,
     related: relatedTo(other.source, source),
   };
 }
 
-const brief = (text: string) => quoted(text).slice(0, 40);
-const quoted = (text: string) => text.slice(0, 100).replace(/\s+/g, ' ');
+const brief = (text: string) => quoteStart(text).slice(0, 40);
 
 /**
  * Vectors of length 1 around their mean. What all states of a model have in common is most of them, and says nothing (Ethayarajh 2019,
